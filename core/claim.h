@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Claiming a volume: the proposer's side of the per-volume Paxos.
+ *
+ * Used by clients (open, create, resize, delete, recover) and by servers acting
+ * as caretakers. Works on any endpoint; knows nothing of pages. One mx_claim is
+ * one claimant's hold on one volume's descriptor, from the first look-up to the
+ * release. It survives holders coming and going; it never decides with less
+ * than a majority of the recorded holder incarnations (of old and new set
+ * during a change), except in `recover`.
+ */
+#ifndef MEMX_CORE_CLAIM_H
+#define MEMX_CORE_CLAIM_H
+
+#include "ep.h"
+#include "desc.h"
+
+struct mx_claim;
+
+enum mx_claim_state {
+	MX_CLAIM_IDLE,
+	MX_CLAIM_FINDING,	/* asking servers for the name or uuid */
+	MX_CLAIM_FOUND,		/* descriptor known, nothing claimed */
+	MX_CLAIM_PREPARING,	/* raising the epoch at a majority; waits out a lease unless FORCE */
+	MX_CLAIM_ACCEPTING,	/* first descriptor under our epoch */
+	MX_CLAIM_HELD,		/* ours; lease renewed every third of its length */
+	MX_CLAIM_LOST,		/* fenced: somebody else has a higher epoch */
+};
+
+struct mx_claim_conf {
+	mx_ns lease;		/* default 10 s */
+	mx_ns timeout;		/* of find and prepare, 0: wait for ever */
+	bool wait_lease;	/* a live owner: true waits until its lease ends, false: OWNED at once */
+	bool force;		/* do not respect the lease */
+	bool admin;		/* not to use data: owner's record last_writer stays */
+	bool reclaim;		/* after LOST: claim again if no other writer came between */
+};
+
+struct mx_claim_ops {
+	/* Result of find / take / create. st OK: FOUND resp. HELD. OWNED: see
+	 * mx_claim_owner(). NO_VOLUME, NAME_CLASH (see mx_claim_clash), NO_QUORUM,
+	 * TIMEOUT, NO_SERVERS, EXISTS, DELETED, BAD_KEY ... */
+	void (*done)(void *user, enum mx_status st, mx_ns now);
+	/* HELD -> LOST (st FENCED), or HELD again under a higher epoch (st OK). */
+	void (*changed)(void *user, enum mx_status st, mx_ns now);
+};
+
+struct mx_claim *mx_claim_new(struct mx_ep *ep, const struct mx_claim_conf *c,
+			      const struct mx_claim_ops *ops, void *user);
+void mx_claim_free(struct mx_claim *c);	/* no release is sent; cancels calls */
+
+/* Starts; done() follows, never from inside the call. name or uuid given. */
+void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns now);
+/* After FOUND (or with a descriptor given by a caretaker): claim it. */
+void mx_claim_take(struct mx_claim *c, mx_ns now);
+void mx_claim_adopt(struct mx_claim *c, const struct mx_desc *d);	/* instead of find */
+/* Create: reserves the name at a majority of the servers known, chooses holders
+ * (rendezvous hashing of the uuid, those with room first), writes version 1
+ * released. op_id chosen by the caller: same op_id and name: the same create. */
+void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, mx_ns now);
+
+enum mx_claim_state mx_claim_state(const struct mx_claim *c);
+const struct mx_desc *mx_claim_desc(const struct mx_claim *c);
+u32 mx_claim_epoch(const struct mx_claim *c);
+/* Owner met (OWNED): name and node; ms its lease still has. */
+const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms);
+void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID]);
+/* Time until which completions may be given out: lease end by our own clock,
+ * less a margin for clock rates (10 %). MX_NEVER never; 0 when not held. */
+mx_ns mx_claim_lease_until(const struct mx_claim *c);
+
+/* Changing the descriptor while HELD. edit() is applied to the newest accepted
+ * descriptor; then version + 1 is written at a majority (old and new holders if
+ * they differ) and done(OK) called; edits are batched in order. Embedded by the
+ * caller until done. */
+struct mx_claim_edit {
+	struct mx_list node;
+	bool (*edit)(struct mx_claim_edit *e, struct mx_desc *d);	/* false: cannot (done INVALID) */
+	void (*done)(struct mx_claim_edit *e, enum mx_status st, mx_ns now);
+	bool applied;
+	void *user;
+};
+void mx_claim_edit(struct mx_claim *c, struct mx_claim_edit *e, mx_ns now);
+
+/* Allocation bitmap at a majority of holders. Batched. Lists up to
+ * MX_BITS_LIST_MAX a message. done as with edits. */
+struct mx_claim_bits {
+	struct mx_list node;
+	u32 extent;
+	bool set;
+	void (*done)(struct mx_claim_bits *b, enum mx_status st, mx_ns now);
+	void *user;
+	u64 sent_round;
+};
+void mx_claim_bits(struct mx_claim *c, struct mx_claim_bits *b, mx_ns now);
+/* Streams the union of a majority's bitmaps: chunk() for each chunk with bits,
+ * then done. For rebuild after take. */
+void mx_claim_read_bits(struct mx_claim *c, mx_ns now,
+			void (*chunk)(void *user, u32 first_extent, const u8 bits[MX_BITS_CHUNK_BYTES]),
+			void (*done)(void *user, enum mx_status st, mx_ns now));
+/* A holder being added must be given the bitmap before the change counts. The
+ * claim asks for it here: bits of chunk, false if all zero. For a caretaker, who has no
+ * map, NULL: the claim reads it from the old holders itself. */
+void mx_claim_set_bits_source(struct mx_claim *c, bool (*get)(void *user, u32 chunk, u8 *bits));
+
+/* Gives the volume back: RELEASE to holders; done() when a majority knows, or
+ * after 2 s at most. */
+void mx_claim_release(struct mx_claim *c, mx_ns now);
+
+#endif

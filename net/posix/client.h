@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A client in a user-space program: sockets around core/client.h.
+ *
+ * Thread rule: one caller at a time per struct memx (the caller locks). Nothing
+ * blocks except memx_open_wait() and its kin, which poll by themselves and are
+ * meant for tools and for a driver's open.
+ */
+#ifndef MEMX_NET_POSIX_CLIENT_H
+#define MEMX_NET_POSIX_CLIENT_H
+
+#include <sys/uio.h>
+#include "core/client.h"
+#include "core/ep.h"
+
+struct memx;			/* one client instance: sockets, endpoint */
+
+struct memx_opts {
+	const char *const *servers;	/* seeds "host", "host:port", "[v6]:port", "eth:IF/aa:bb:.."; NULL-ended, may be NULL */
+	const char *interface;		/* listen for announcements (multicast) and use raw Ethernet if "raw:IF"; NULL: no */
+	const char *key_file;		/* file with the key in hex (memxctl keygen); NULL: none */
+	const char *key_hex;		/* or the key itself */
+	const char *node_name;		/* how an owner is named to others; NULL: hostname and program and pid */
+	unsigned poll_us;		/* spin this long for an answer before sleeping; 0: off */
+	unsigned socket_buffer;		/* bytes, 0: 4 MiB (as far as the system lets) */
+	void (*log)(void *user, int level, const char *line);
+	void *user;
+};
+/* NULL: *err is a malloc'ed sentence that names cause and remedy. With neither
+ * servers nor interface: /etc/memx/client.conf (server=..., interface=...,
+ * key-file=...), else 127.0.0.1. */
+struct memx *memx_new(const struct memx_opts *o, char **err);
+void memx_free(struct memx *m);
+struct mx_client *memx_core(struct memx *m);
+mx_ns memx_now(void);			/* CLOCK_MONOTONIC */
+
+/* Event loop integration: when any fd is readable, or memx_deadline() is
+ * reached, call memx_process(). After submits call memx_flush() once. */
+unsigned memx_fds(struct memx *m, int fds[4]);
+mx_ns memx_deadline(struct memx *m);
+/* Receives what is there, runs timers, sends what is due. Returns the number of
+ * datagrams received. Completions are called from here. */
+unsigned memx_process(struct memx *m);
+void memx_flush(struct memx *m);	/* sends what submits queued */
+bool memx_readable(struct memx *m);	/* cheap poll for AioContext io_poll: datagram waiting? */
+
+/* A request on scattered memory. The iovec array must stay until done. */
+struct memx_req {
+	struct mx_req core;		/* op, flags, off, len, done; buf is set by memx_submit */
+	const struct iovec *iov;
+	unsigned niov;
+	size_t iov_skip;		/* bytes of iov before the request's data */
+	void *stable;			/* copy, when the buffer changed while being sent */
+};
+void memx_submit(struct memx *m, struct mx_vol *v, struct memx_req *r);
+
+/* Blocking helpers (poll inside). Return 0 or -errno; *err as above. */
+int memx_open_wait(struct memx *m, const char *volume, const struct mx_vol_conf *conf,
+		   struct mx_vol **v, char **err);
+int memx_close_wait(struct memx *m, struct mx_vol *v);	/* frees v */
+int memx_op_wait(struct memx *m, void (*start)(struct memx *m, struct mx_vol_op *o, void *arg),
+		 void *arg, char **err);	/* runs until o->done */
+int memx_create_wait(struct memx *m, const char *name, u64 size, char **err);
+int memx_rw_wait(struct memx *m, struct mx_vol *v, enum mx_req_op op, u64 off, u64 len, void *buf);
+int mx_status_errno(enum mx_status st);	/* positive errno: LOST EIO, NO_SPACE ENOSPC, FENCED ESTALE... */
+/* Waits until at least one server is known, or @timeout: -ETIMEDOUT with *err naming
+ * whom it asked and what to do. */
+int memx_wait_servers(struct memx *m, mx_ns timeout, char **err);
+
+#endif
