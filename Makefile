@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# MemX: builds and tests everything. `make help` lists the targets.
+
+VERSION  := 0.1.0
+B        := build
+CC       := gcc
+CLANG    := clang
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SEEDS    ?= 1-20000
+TIME     ?= 60
+
+WARN     := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wno-unused-parameter
+CFLAGS   ?= -O2 -g
+STD      := -std=gnu11 -I. -DMEMX_VERSION='"$(VERSION)"' $(WARN)
+ALLFLAGS  = $(STD) $(CFLAGS) -fPIC -fno-strict-aliasing -MMD -MP
+SAN      := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fno-strict-aliasing
+
+CORE     := $(wildcard core/*.c)
+POSIX    := $(wildcard net/posix/*.c)
+TOOLS    := memxd memxctl
+UNITS    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+SIM      := $(wildcard tests/sim/*.c)
+
+PKG       = pkg-config
+# Asked for only by the rules that need them, after deps-build.
+SODIUM    = $(shell $(PKG) --libs libsodium)
+GLIB_C    = $(shell $(PKG) --cflags glib-2.0 gio-unix-2.0 json-glib-1.0)
+GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
+
+.PHONY: all help deps-% demo check check-quick check-long sim fuzz bench install deb \
+	qemu-module units unit-check freestanding clean
+.DELETE_ON_ERROR:
+
+all: deps-build $(B)/memxd $(B)/memxctl $(B)/memx-bench
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make            build memxd, memxctl and the client library
+#: make demo       a guest with disk and swap in pooled memory (KEEP=1: leave it running)
+#: make check      everything a change must pass; make check-quick: the part under 2 minutes
+#: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing
+#: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
+#: make fuzz TIME=s              every decoder's fuzzer for that long
+#: make bench      measurements beside NBD and the bare exchange
+#: make install PREFIX= DESTDIR= ; make deb
+
+deps-%:
+	@tools/install-deps $*
+
+# ---- library and programs ----
+LIBOBJ := $(patsubst %.c,$(B)/obj/%.o,$(CORE) $(POSIX))
+$(B)/obj/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(ALLFLAGS) $(EXTRA_C) -c -o $@ $<
+$(B)/obj/tools/%.o: EXTRA_C = $(GLIB_C)
+
+$(B)/libmemx.a: $(LIBOBJ)
+	@echo "  AR      $@"
+	@rm -f $@; ar rcs $@ $^
+
+$(B)/memxd $(B)/memxctl: $(B)/%: $(B)/obj/tools/%.o $(B)/libmemx.a
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(GLIB_L) $(SODIUM)
+$(B)/memx-bench: $(B)/obj/tests/bench/memx-bench.o $(B)/libmemx.a
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(SODIUM)
+
+# ---- sanitized objects: unit tests and the simulator's checked build ----
+SANOBJ := $(patsubst %.c,$(B)/san/%.o,$(CORE) $(POSIX))
+$(B)/san/%.o: %.c | deps-build deps-test
+	@mkdir -p $(@D)
+	@echo "  CC san  $<"
+	@$(CC) $(STD) $(SAN) -MMD -MP -c -o $@ $<
+$(B)/san/libmemx.a: $(SANOBJ)
+	@rm -f $@; ar rcs $@ $^
+$(B)/tests/test_%: $(B)/san/tests/unit/test_%.o $(B)/san/libmemx.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(SAN) -o $@ $^ -lcmocka $(SODIUM)
+units: $(addprefix $(B)/tests/,$(UNITS))
+unit-check: units
+	@tests/run-tap $(addprefix $(B)/tests/,$(UNITS))
+
+# ---- the core without a surrounding ----
+freestanding: deps-build
+	@tests/freestanding
+
+# ---- simulator ----
+# -O2 with no libraries below it; cryptography is the simulator's own stand-in,
+# except in sim-crypto, which links the real one.
+SIMOBJ := $(patsubst %.c,$(B)/sim-obj/%.o,$(CORE) $(SIM))
+$(B)/sim-obj/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	@$(CC) $(STD) -O2 -g -fno-strict-aliasing $(SIM_C) -MMD -MP -c -o $@ $<
+$(B)/sim: $(SIMOBJ)
+	@echo "  LD      $@"
+	@$(CC) -O2 -o $@ $^
+sim: $(B)/sim
+	$(B)/sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS) -j 2)
+
+# ---- fuzzers ----
+FUZZSRC := $(CORE) $(POSIX)
+$(B)/fuzz/%: tests/fuzz/%.c $(FUZZSRC) $(wildcard core/*.h net/posix/*.h) | deps-build deps-fuzz
+	@mkdir -p $(@D)
+	@echo "  FUZZ CC $<"
+	@$(CLANG) -std=gnu11 -I. -DMEMX_VERSION='"$(VERSION)"' -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -o $@ $< $(FUZZSRC) $(SODIUM)
+fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
+	@tests/fuzz/run $(TIME) $^
+
+# ---- QEMU driver for the installed QEMU ----
+qemu-module: deps-build $(B)/libmemx.a
+	@$(MAKE) -s -C qemu-block-memx B=$(abspath $(B)) VERSION=$(VERSION) module
+
+# ---- the commands of the README ----
+demo: deps-build deps-demo all qemu-module
+	@tools/demo $(if $(KEEP),--keep)
+
+check-quick: deps-build deps-test
+	@tests/check quick
+check: deps-build deps-test
+	@tests/check full
+check-long: deps-build deps-test
+	@tests/check long
+bench: deps-build deps-bench all qemu-module
+	@tests/bench/run
+
+install: all
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" B="$(B)" tools/install-files
+deb: deps-build deps-deb
+	@VERSION=$(VERSION) tools/build-deb
+
+clean:
+	rm -rf $(B)
+
+-include $(shell [ -d $(B) ] && find $(B) -name '*.d' 2>/dev/null)
