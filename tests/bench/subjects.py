@@ -267,7 +267,8 @@ class Memx(Subject):
 
     def __init__(self, name, config):
         super().__init__(name, config)
-        self.address = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+        self.port = free_port(socket.SOCK_DGRAM)
+        self.address = f"127.0.0.1:{self.port}"
         self.key = os.path.join(config.work, name + ".key")
         self.created = False
 
@@ -295,12 +296,13 @@ class Memx(Subject):
     def ready(self):
         """A server that lets a volume be created is ready."""
         if not self.created:
-            args = [find_program("memxctl"), "--join", self.address]
+            args = [find_program("memxctl")]
             if self.encrypted:
                 args += ["--key-file", self.key]
             done = subprocess.run(
-                args + ["volume", "create", self.volume, "--size", str(self.config.size)],
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=15, check=False)
+                args + ["volume", "create", self.volume, f"{self.config.size >> 20}M"],
+                env=dict(os.environ, MEMX_SERVERS=self.address), stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=15, check=False)
             self.created = done.returncode == 0
             if not self.created:
                 with open(self.log_path, "ab") as log:
@@ -308,7 +310,8 @@ class Memx(Subject):
         return self.created
 
     def image_opts(self):
-        opts = f"driver=raw,file.driver=memx,file.volume={self.volume},file.join={self.address}"
+        opts = (f"driver=raw,file.driver=memx,file.volume={self.volume},"
+                f"file.server.0.host=127.0.0.1,file.server.0.port={self.port}")
         if self.poll_us:
             opts += f",file.poll-us={self.poll_us}"
         if self.encrypted:
