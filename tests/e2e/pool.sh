@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# Some variables are shared with the sourcing script and with tests/guest/lib.sh.
+# shellcheck disable=SC2154,SC2034
 #
 # A pool of memory servers on loopback, for sourcing by bash scripts under set -eu
 # after tests/guest/lib.sh. All that is said to memxd, memxctl and QEMU's -drive

@@ -41,3 +41,27 @@ swap_pages() {
 seconds() {
 	cut -d' ' -f1 /proc/uptime
 }
+
+# What is read next comes from the disks.
+drop_caches() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+# fs_check DEVICE TYPE: fsck of a file system that is not mounted.
+fs_check() {
+	report "step fsck"
+	case $2 in
+	ext4) e2fsck -f -n "$1" ;;
+	xfs) xfs_repair -n "$1" ;;
+	esac || fail "fsck of $2 finds errors (status $?)"
+}
+
+# fs_compare DEVICE TYPE: the files of /dir against the checksums in /sums.
+fs_compare() {
+	report "step compare"
+	mount -t "$2" "$1" /mnt/disk
+	(cd /mnt/disk/dir && sha256sum -c ../sums >/tmp/sums.log) ||
+		fail "files differ: $(grep -v OK /tmp/sums.log | head -n 3 | tr '\n' ' ')"
+	umount /mnt/disk
+}

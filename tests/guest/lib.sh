@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# guest_work and other variables named below belong to the sourcing script as well.
+# shellcheck disable=SC2154,SC2034
 #
 # Booting test guests, for sourcing by bash scripts that run under set -eu.
 #
