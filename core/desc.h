@@ -10,6 +10,11 @@
 #include "wire.h"
 #include "ep.h"
 
+#define MX_NODE_WIRE	80u
+#define MX_ADDR_WIRE	24u
+#define MX_HSTATE_FIXED	88u	/* before its descriptor */
+#define MX_EXTENTS_MAX	(1u << 30)	/* MX_VOL_BYTES_MAX / MX_EXTENT */
+
 enum mx_vol_state { MX_VOL_LIVE = 1, MX_VOL_DELETED = 2 };
 enum { MX_ENR_OK = 1, MX_ENR_GONE = 2 /* its incarnation is known to be over, or was given up */ };
 
@@ -67,7 +72,9 @@ static inline u32 mx_majority(u32 n) { return n / 2 + 1; }
  * does not fit @cap. Claimant = struct mx_node, 80 bytes on the wire. */
 
 /* What a holder says of a volume: LOOKUP, PREPARE, and every refusal of
- * PREPARE/ACCEPT/LEASE that knows the volume. 24 bytes + descriptor. */
+ * PREPARE/ACCEPT/LEASE that knows the volume. 88 bytes + descriptor. A holder
+ * votes as whoever it is: whether (its id, its incarnation) stands in the set
+ * being asked is the claimant's to count. */
 struct mx_hstate {
 	u32 promised;		/* highest ballot promised */
 	u32 lease_ms;		/* left of the owner's lease; 0: none */
@@ -80,8 +87,11 @@ bool mx_hstate_decode(const u8 *p, u32 len, struct mx_hstate *h, u32 *used);
 enum { MX_LOOKUP_NAME = 1, MX_LOOKUP_UUID = 2 };
 struct mx_lookup_req { u32 by; u8 uuid[MX_UUID]; char name[MX_NAME_MAX + 1]; };
 /* reply OK: u32 count (1..2), u32 zero, then that many hstates back to back
- * (two: one name, two uuids). NO_VOLUME: none. DELETED volumes are not found
- * by name. */
+ * (two: one name, two uuids; if both do not fit in a body, they come without
+ * their enrolled and dead lists and serve only to be named). NO_VOLUME: none.
+ * DELETED volumes are not found by name.
+ * RECOVER_LIST has the same request and reply: the copies kept with data;
+ * promised is then the epoch the volume is sealed with there, lease_ms 0. */
 
 struct mx_list_req { u8 after[MX_UUID]; };	/* zero: from the start */
 struct mx_list_entry {		/* 224 on the wire */
@@ -112,6 +122,7 @@ struct mx_lease_req { u8 uuid[MX_UUID]; u32 epoch; u32 lease_ms; struct mx_node 
 enum { MX_BITS_SET = 1, MX_BITS_CLEAR = 2, MX_BITS_CHUNK = 3 /* OR a whole chunk in */ };
 #define MX_BITS_CHUNK_BYTES	4096u	/* 32,768 extents, 32 GiB */
 #define MX_BITS_LIST_MAX	4096u
+#define MX_BITS_CHUNKS_MAX	(MX_EXTENTS_MAX / (MX_BITS_CHUNK_BYTES * 8))
 struct mx_bits_req {
 	u8 uuid[MX_UUID];
 	u32 epoch, how;
@@ -129,6 +140,8 @@ struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant; const struct 
 struct mx_list_ext_req { u8 uuid[MX_UUID]; u32 epoch; u32 from; };
 /* OK + u32 count, u32 next (0xffffffff: end), entries of 24: u32 extent, u32 gen,
  * u16 pages, u16 flags, u32 zero, u64 num.  FENCED, NEED_SEAL */
+#define MX_EXT_ENTRY_WIRE	24u
+struct mx_ext_entry { u32 extent, gen; u16 pages, flags; u64 num; };	/* as struct mx_extinfo */
 
 struct mx_drop_ext_req { u8 uuid[MX_UUID]; u32 epoch; u32 extent; u32 gen; u32 zero; u64 num; };
 /* also COMMIT_EXTENT (num unused). OK | FENCED | NEED_SEAL | STALE_GEN */
@@ -160,6 +173,8 @@ u32 mx_seal_req_encode(u8 *p, u32 cap, const struct mx_seal_req *r);
 bool mx_seal_req_decode(const u8 *p, u32 len, struct mx_seal_req *r, struct mx_desc *desc);
 u32 mx_list_ext_req_encode(u8 *p, u32 cap, const struct mx_list_ext_req *r);
 bool mx_list_ext_req_decode(const u8 *p, u32 len, struct mx_list_ext_req *r);
+u32 mx_ext_entry_encode(u8 *p, u32 cap, const struct mx_ext_entry *e);
+bool mx_ext_entry_decode(const u8 *p, u32 len, struct mx_ext_entry *e);
 u32 mx_drop_ext_req_encode(u8 *p, u32 cap, const struct mx_drop_ext_req *r);
 bool mx_drop_ext_req_decode(const u8 *p, u32 len, struct mx_drop_ext_req *r);
 u32 mx_drop_vol_req_encode(u8 *p, u32 cap, const struct mx_drop_vol_req *r);
