@@ -160,7 +160,7 @@ enum mx_status {
 	MX_ST_DENIED = 18,	/* the session's key does not cover this */
 	MX_ST_UNSUPPORTED = 19,
 	MX_ST_LEAVING = 20,	/* server was asked to stop: takes nothing new */
-	/* never on the wire */
+	/* never in a reply; BAD_KEY, BAD_VERSION and NO_KEY stand in a REJECT */
 	MX_ST_TIMEOUT = 64,	/* policy ran out */
 	MX_ST_UNREACHABLE = 65,
 	MX_ST_NO_SERVERS = 66,
@@ -212,6 +212,10 @@ struct mx_read_data {		/* head 24 + 16 * npages + 4 * data blocks, padded to 8 *
 	/* entries, then u32 crc[] of the DATA entries' blocks; payload likewise */
 };
 #define MX_READ_DATA_FIXED	24u
+static inline u32 mx_read_data_hlen(u32 npages, u32 data_blocks)
+{
+	return (MX_READ_DATA_FIXED + npages * 16 + data_blocks * 4 + 7) & ~7u;
+}
 
 /* MX_WRITE flags (LOSTBASE also in MX_ZERO) */
 #define MX_F_REPORT	0x0002	/* answer also when the page is incomplete */
@@ -232,6 +236,10 @@ struct mx_write {		/* head 56 + 4 * nblocks, padded to 8 */
 	/* u32 crc[nblocks] */
 };
 #define MX_WRITE_FIXED		56u
+static inline u32 mx_write_hlen(u32 nblocks)
+{
+	return (MX_WRITE_FIXED + nblocks * 4 + 7) & ~7u;
+}
 
 struct mx_zero {		/* head 56 */
 	u8 uuid[MX_UUID];	/* 16 */
@@ -262,7 +270,12 @@ struct mx_blkstat_data {	/* head 88: 2 bits a page, enum mx_page_kind, page i at
 	u8 kinds[64];		/* 24 */
 };
 
-/* MX_CALL and MX_REPLY fragments; head 40, payload the fragment */
+/* MX_CALL and MX_REPLY fragments; head 40, payload the fragment: it starts at a
+ * multiple of MX_CTL_UNIT and is whole units but for the body's end, so that
+ * fragments cut for different datagram sizes fit together. */
+#define MX_CTL_HEAD	40u
+#define MX_CTL_UNIT	1024u	/* with its head, fits MX_DGRAM_MIN */
+#define MX_CTL_UNITS	(MX_CTL_BODY_MAX / MX_CTL_UNIT)	/* 60: a bitmap in one u64 */
 struct mx_ctl {
 	u16 op;			/* 16: enum mx_op */
 	u16 zero;		/* 18 */
@@ -275,6 +288,74 @@ struct mx_ctl {
 struct mx_pong { u64 load; };	/* PONG head 24: 16: in-flight requests, 1/1000 busy in high 32 */
 /* PROBE: head 24: u32 size (whole datagram), u32 zero; payload pads to size.
  * PROBE_OK: head 24: the same size; no payload. */
+
+/* ---- handshake: one message in a datagram of kind HANDSHAKE ----
+ * pktno and session of the outer header are 0. Byte strings point into the
+ * message when decoded. */
+struct mx_hello {		/* head 312, payload 864 zero bytes: 1,200 in all */
+	const u8 *head;		/* decode: start of the message, what MACs cover */
+	const u8 *node;		/* 16: struct mx_node, 80 bytes */
+	const u8 *random;	/* 96: 32; head.tag is its first 4 bytes */
+	const u8 *share;	/* 128: X25519, 32; zero without a key */
+	u64 features;		/* 160: MX_FEAT_* offered */
+	u8 suites;		/* 168: bit (1 << enum mx_suite) offered */
+	u8 key_kind;		/* 169: enum mx_key_kind */
+	u16 minor;		/* 170 */
+	u32 session;		/* 172: the client's index, for what the server sends */
+	u32 rwnd;		/* 176 */
+	u32 dgram_max;		/* 180 */
+	const u8 *volume;	/* 184: 64, the volume whose key it is */
+	const u8 *mac;		/* 248: 32 HMAC(HMAC(key, "hello"), bytes 0..247) */
+	const u8 *cookie;	/* 280: 32, zero at first; all before it stays the same */
+};
+#define MX_HELLO_RANDOM	96u
+#define MX_HELLO_MAC	248u
+#define MX_HELLO_COOKIE	280u
+#define MX_HELLO_HEAD	312u
+#define MX_HELLO_PAD	(MX_DGRAM_MIN - MX_OUTER - MX_HELLO_HEAD)
+struct mx_retry {		/* head 80 */
+	const u8 *client_random;	/* 16: 32 */
+	const u8 *cookie;	/* 48: 32 */
+};
+#define MX_RETRY_HEAD	80u
+struct mx_welcome {		/* head 256 */
+	const u8 *head;
+	const u8 *node;		/* 16: 80 */
+	const u8 *random;	/* 96: 32, the server's */
+	const u8 *share;	/* 128: 32 */
+	u64 features;		/* 160: of those offered, the ones in use */
+	u8 suite;		/* 168: enum mx_suite */
+	u8 key_kind;		/* 169 */
+	u16 minor;		/* 170 */
+	u32 session;		/* 172: the server's index */
+	u32 rwnd;		/* 176 */
+	u32 dgram_max;		/* 180 */
+	u32 client_session;	/* 184, then 4 zero */
+	const u8 *client_random;	/* 192: 32 */
+	const u8 *mac;		/* 224: 32 HMAC(HMAC(prk, "welcome"), bytes 0..223) */
+};
+#define MX_WELCOME_MAC	224u
+#define MX_WELCOME_HEAD	256u
+/* REJECT and the places of HELLO's type, tag and random are the same in every
+ * major version; a REJECT(BAD_VERSION) carries the refuser's in the outer header. */
+struct mx_rejectmsg {		/* head 56; head.status says why */
+	const u8 *client_random;	/* 16: 32 */
+	u16 major, minor;	/* 48, 50: what the refuser speaks; then 4 zero */
+};
+#define MX_REJECT_HEAD	56u
+/* RESET: head 16, the common part alone; tag is the session that is not known. */
+enum { MX_FEAT_NONE = 0 };	/* no feature bit is defined yet */
+
+/* ---- announcement: one message in a datagram of kind ANNOUNCE ---- */
+struct mx_announce {		/* head 192 */
+	const u8 *head;
+	const u8 *member;	/* 16: struct mx_member (core/ep.h), 128 bytes */
+	u64 counter;		/* 144: goes up with each of an incarnation */
+	u32 keyed;		/* 152: 1: a MAC follows; then 4 zero */
+	const u8 *mac;		/* 160: HMAC(HMAC(cluster key, "announce"), bytes 0..159) */
+};
+#define MX_ANNOUNCE_MAC	160u
+#define MX_ANNOUNCE_HEAD	192u
 
 /* ---- decoding: total; a rejected datagram is counted by reason ---- */
 enum mx_reject_why {
@@ -332,8 +413,23 @@ static inline u32 mx_write_crc(const u8 *p, u32 j)
 {
 	return mx_ld32(p + MX_WRITE_FIXED + j * 4);
 }
+/* Entries, then the CRCs of their DATA blocks; plen becomes ncrcs * MX_BLOCK. */
+u32 mx_read_data_encode(u8 *p, struct mx_head *h, const struct mx_read_data *m,
+			const struct mx_read_entry *e, const u32 *crcs, u32 ncrcs);
+/* h->type (CALL or REPLY) and h->plen are the caller's. */
 bool mx_ctl_decode(const u8 *p, const struct mx_head *h, struct mx_ctl *m);
 u32 mx_ctl_encode(u8 *p, struct mx_head *h, const struct mx_ctl *m);
+/* Encoders of messages with a MAC or cookie leave those zero. */
+bool mx_hello_decode(const u8 *p, const struct mx_head *h, struct mx_hello *m);
+void mx_hello_encode(u8 *p, struct mx_head *h, const struct mx_hello *m);
+bool mx_retry_decode(const u8 *p, const struct mx_head *h, struct mx_retry *m);
+void mx_retry_encode(u8 *p, struct mx_head *h, const struct mx_retry *m);
+bool mx_welcome_decode(const u8 *p, const struct mx_head *h, struct mx_welcome *m);
+void mx_welcome_encode(u8 *p, struct mx_head *h, const struct mx_welcome *m);
+bool mx_rejectmsg_decode(const u8 *p, const struct mx_head *h, struct mx_rejectmsg *m);
+void mx_rejectmsg_encode(u8 *p, struct mx_head *h, const struct mx_rejectmsg *m);
+bool mx_announce_decode(const u8 *p, const struct mx_head *h, struct mx_announce *m);
+void mx_announce_encode(u8 *p, struct mx_head *h, const struct mx_announce *m);
 
 /* Seed of a block's CRC: binds data to its volume and place.
  * vol_seed = mx_crc32c(0xffffffff, uuid, 16); block counted from the volume's start. */
