@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The memx client library in QEMU's event loops.
+ *
+ * The library is event driven and wants one caller at a time. Its sockets and
+ * its deadline are watched by the node's AioContext, whose thread is called home
+ * here; requests may come from any thread. A completion only takes note of who
+ * is to be woken: waking can enter a coroutine, which may submit its next
+ * request, so it is done after the lock was dropped.
+ *
+ * Requests submitted by coroutines that were just woken are sent together, as
+ * are those between plug and unplug: a system call is most of a request's cost
+ * when many are under way.
+ */
+#include "memx-compat.h"
+#include <poll.h>
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "memx.h"
+
+/* A blocking wait looks again after this long: another thread may have
+ * received the completion. */
+#define BLOCK_WAIT_MS_MAX	10
+
+/* Below this, spinning costs more than it can win: it is switched off until a
+ * request shows that it would have been worth it. */
+#define SPIN_NS_MIN		2000
+
+void memx_wait_finish(MemxWait *w, enum mx_status status, const char *error)
+{
+	w->status = status;
+	if (error)
+		w->error = g_strdup(error);
+	/* Once done is set, a waiter that spins may return, and *w is gone. One
+	 * that sleeps is told when it is taken off the list. */
+	if (w->co)
+		QSIMPLEQ_INSERT_TAIL(&w->s->completed, w, next);
+	else
+		qatomic_store_release(&w->done, true);
+}
+
+/* Lock held. Sees to it that the client is called at its deadline. */
+static void rearm(BDRVMemxState *s)
+{
+	mx_ns deadline = memx_deadline(s->client);
+
+	/* An earlier alarm stays as it is: it finds nothing to do and comes back here.
+	 * Deadlines move with each request, and moving a timer is not free. */
+	if (s->timer && deadline < s->armed) {
+		s->armed = deadline;
+		timer_mod_ns(s->timer, MIN(deadline, (mx_ns)INT64_MAX));
+	}
+}
+
+static void flush(void *opaque)
+{
+	BDRVMemxState *s = opaque;
+
+	QEMU_LOCK_GUARD(&s->lock);
+	memx_flush(s->client);
+	rearm(s);
+}
+
+void memx_kick(BDRVMemxState *s)
+{
+	if (s->waking && qemu_get_current_aio_context() == s->ctx) {
+		/* The bottom half is for a nested event loop, which would otherwise
+		 * wait for an answer to what nobody has sent. */
+		if (!s->flush_wanted) {
+			s->flush_wanted = true;
+			qemu_bh_schedule(s->flush_bh);
+		}
+		return;
+	}
+	memx_defer(flush, s, s->plugged);
+}
+
+void memx_unplug(BDRVMemxState *s)
+{
+	if (--s->plugged == 0)
+		flush(s);
+}
+
+static Coroutine *pop_completed(BDRVMemxState *s)
+{
+	Coroutine *co = NULL;
+	MemxWait *w;
+
+	QEMU_LOCK_GUARD(&s->lock);
+	w = QSIMPLEQ_FIRST(&s->completed);
+	if (w) {
+		QSIMPLEQ_REMOVE_HEAD(&s->completed, next);
+		co = w->co;
+		qatomic_store_release(&w->done, true);
+	}
+	return co;
+}
+
+/* One at a time off the common list, so that a nested event loop may go on with
+ * the rest. */
+static void wake_completed(BDRVMemxState *s)
+{
+	Coroutine *co;
+
+	while ((co = pop_completed(s)))
+		aio_co_wake(co);
+}
+
+static void flush_bh(void *opaque)
+{
+	BDRVMemxState *s = opaque;
+
+	s->flush_wanted = false;
+	flush(s);
+}
+
+/* Home thread: something came in, or the deadline is reached. */
+static void run(BDRVMemxState *s)
+{
+	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		memx_process(s->client);
+	}
+	s->waking++;
+	wake_completed(s);
+	s->waking--;
+	if (s->flush_wanted && !s->waking) {
+		s->flush_wanted = false;
+		qemu_bh_cancel(s->flush_bh);
+	}
+	flush(s);
+}
+
+static void on_readable(void *opaque)
+{
+	run(opaque);
+}
+
+static bool on_poll(void *opaque)
+{
+	BDRVMemxState *s = opaque;
+
+	return memx_readable(s->client);
+}
+
+static void on_timer(void *opaque)
+{
+	BDRVMemxState *s = opaque;
+
+	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		s->armed = MX_NEVER;
+	}
+	run(s);
+}
+
+void memx_attach(BDRVMemxState *s, AioContext *ctx)
+{
+	unsigned i;
+
+	s->ctx = ctx;
+	s->flush_bh = aio_bh_new(ctx, flush_bh, s);
+	s->nfds = memx_fds(s->client, s->fds);
+	assert(s->nfds <= MEMX_FDS_MAX);
+	for (i = 0; i < s->nfds; i++)
+		memx_set_fd_handler(ctx, s->fds[i], on_readable, on_poll, on_readable, s);
+
+	QEMU_LOCK_GUARD(&s->lock);
+	s->armed = MX_NEVER;
+	s->timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_NS, on_timer, s);
+	rearm(s);
+}
+
+void memx_detach(BDRVMemxState *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nfds; i++)
+		memx_set_fd_handler(s->ctx, s->fds[i], NULL, NULL, NULL, NULL);
+	qemu_bh_delete(s->flush_bh);
+	s->flush_bh = NULL;
+	s->ctx = NULL;
+
+	QEMU_LOCK_GUARD(&s->lock);
+	timer_free(s->timer);
+	s->timer = NULL;
+}
+
+/*
+ * Spins for an answer before sleeping, when there is nothing else to do: the
+ * two wake-ups of a lone request cost more than the exchange itself. The time
+ * adapts: it is halved when it was spent in vain, and comes back when a request
+ * that slept was answered soon enough.
+ */
+static bool spin(MemxWait *w)
+{
+	BDRVMemxState *s = w->s;
+	int64_t end = memx_now() + s->spin_ns;
+	bool hit;
+
+	do {
+		WITH_QEMU_LOCK_GUARD(&s->lock) {
+			memx_process(s->client);
+		}
+		wake_completed(s);
+		hit = qatomic_load_acquire(&w->done);
+	} while (!hit && (int64_t)memx_now() < end);
+
+	QEMU_LOCK_GUARD(&s->lock);
+	rearm(s);
+	return hit;
+}
+
+static void adapt_spin(BDRVMemxState *s, bool spun, bool hit, int64_t took_ns)
+{
+	int64_t max = (int64_t)s->opts->poll_us * 1000;
+
+	if (spun && !hit && took_ns > max) {
+		s->spin_ns /= 2;
+		if (s->spin_ns < SPIN_NS_MIN)
+			s->spin_ns = 0;
+	} else if (took_ns <= max) {
+		s->spin_ns = MIN(max, MAX(s->spin_ns * 2, SPIN_NS_MIN));
+	}
+}
+
+void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
+{
+	BDRVMemxState *s = w->s;
+	bool alone = may_spin && s->opts->poll_us && qatomic_read(&s->inflight) == 1;
+	bool spins = alone && s->spin_ns && !s->plugged && !s->waking;
+	int64_t start = alone ? memx_now() : 0;
+	bool hit = spins && spin(w);
+
+	if (!hit) {
+		bool done;
+
+		WITH_QEMU_LOCK_GUARD(&s->lock) {
+			done = w->done;
+			if (!done)
+				w->co = qemu_coroutine_self();
+		}
+		while (!done) {
+			qemu_coroutine_yield();
+			done = qatomic_load_acquire(&w->done);
+		}
+	}
+	if (alone)
+		adapt_spin(s, spins, hit, memx_now() - start);
+}
+
+void memx_block_wait(MemxWait *w)
+{
+	BDRVMemxState *s = w->s;
+	struct pollfd fds[MEMX_FDS_MAX];
+	int numbers[MEMX_FDS_MAX];
+	unsigned i, n;
+
+	n = memx_fds(s->client, numbers);
+	for (i = 0; i < n; i++)
+		fds[i] = (struct pollfd) { .fd = numbers[i], .events = POLLIN };
+
+	while (!qatomic_load_acquire(&w->done)) {
+		mx_ns now = memx_now(), deadline;
+		int ms = BLOCK_WAIT_MS_MAX;
+
+		WITH_QEMU_LOCK_GUARD(&s->lock) {
+			memx_process(s->client);
+			memx_flush(s->client);
+			deadline = memx_deadline(s->client);
+		}
+		wake_completed(s);
+		if (qatomic_load_acquire(&w->done))
+			break;
+		if (deadline < now + BLOCK_WAIT_MS_MAX * MX_MS)
+			ms = deadline > now ? (deadline - now + MX_MS - 1) / MX_MS : 0;
+		poll(fds, n, ms);
+	}
+}
