@@ -20,7 +20,7 @@ UNIT = {"iops": "requests a second", "MB/s": "data rate",
         "us/read": "microseconds", "us/write": "microseconds"}
 CPU_TITLE = {"us/read": "Server CPU for each 4 KiB read, 32 at a time",
              "us/write": "Server CPU for each 4 KiB write, 32 at a time"}
-PANEL_W, LABEL_W, NUMBER_W, ROW_H, HEAD_H, GAP = 560, 122, 74, 22, 46, 18
+PANEL_W, LABEL_W, NUMBER_W, ROW_H, HEAD_H, GAP = 570, 132, 74, 22, 46, 18
 
 
 def text(x, y, content, size=12, anchor="start", colour="#1f2328", weight="normal"):

@@ -22,7 +22,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sched.h>
@@ -40,6 +39,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "limit-udp.h"
+
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -50,15 +51,6 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
-
-#define PAGE_BYTES	4096u
-#define HEADER_BYTES	48u
-#define DATAGRAM_MAX	65507u		/* UDP over IPv4 on loopback's MTU */
-#define SEGMENTS_MAX	60u		/* Linux takes 64 in one send */
-#define DEPTH_MAX	1024u
-#define FRAGMENTS_MAX	64u		/* bits of a slot's bitmap */
-#define TIMEOUT_NS	1000000000ull
-#define CPU_ANY		(-1)
 
 /* Only read by a process of the same machine: host byte order will do. */
 struct header {
@@ -71,29 +63,6 @@ struct header {
 	uint8_t reserved[20];
 };
 _Static_assert(sizeof(struct header) == HEADER_BYTES, "header is 48 bytes");
-
-struct options {
-	bool write;
-	bool poll;
-	bool crc;
-	bool gso;
-	bool connect_server;
-	unsigned int depth;
-	unsigned int batch;
-	int client_cpu;
-	int server_cpu;
-	size_t bytes;
-	size_t fragment_max;
-	size_t store_bytes;
-	size_t step;
-	double seconds;
-	double warmup;
-	uint64_t count;			/* 0: run for `seconds` */
-
-	/* Derived. */
-	unsigned int fragments;
-	size_t fragment_bytes;		/* of all but the last */
-};
 
 /* One end of the exchange: a socket and the arrays for batched calls on it. */
 struct end {
@@ -154,7 +123,7 @@ struct client {
 
 #define CONTROL_BYTES CMSG_SPACE(sizeof(int))
 
-static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...)
+void die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -191,76 +160,6 @@ static void cpu_relax(void)
 #ifdef __x86_64__
 	_mm_pause();
 #endif
-}
-
-/*
- * A page's eight CRC32C, added up: one number for the header, at the cost of
- * eight. The streams are independent, so that the processor overlaps them.
- */
-#ifdef __x86_64__
-static __attribute__((target("sse4.2"))) uint32_t crc_page_hw(const unsigned char *p)
-{
-	uint64_t crc[8], word;
-	uint32_t sum = 0;
-
-	for (int b = 0; b < 8; b++)
-		crc[b] = 0xffffffffu;
-	for (int i = 0; i < 512; i += 8) {
-#pragma GCC unroll 8
-		for (int b = 0; b < 8; b++) {
-			memcpy(&word, p + b * 512 + i, sizeof(word));
-			crc[b] = _mm_crc32_u64(crc[b], word);
-		}
-	}
-	for (int b = 0; b < 8; b++)
-		sum += ~(uint32_t)crc[b];
-	return sum;
-}
-#endif
-
-static uint32_t crc_page_sw(const unsigned char *p)
-{
-	static uint32_t table[256];
-	uint32_t sum = 0;
-
-	if (!table[1]) {
-		for (uint32_t n = 0; n < 256; n++) {
-			uint32_t c = n;
-
-			for (int k = 0; k < 8; k++)
-				c = c & 1 ? c >> 1 ^ 0x82f63b78u : c >> 1;
-			table[n] = c;
-		}
-	}
-	for (int b = 0; b < 8; b++) {
-		uint32_t crc = 0xffffffffu;
-
-		for (int i = 0; i < 512; i++)
-			crc = table[(crc ^ p[b * 512 + i]) & 0xff] ^ crc >> 8;
-		sum += ~crc;
-	}
-	return sum;
-}
-
-static uint32_t crc_data(const unsigned char *p, size_t bytes)
-{
-	uint32_t sum = 0;
-	bool hw = false;
-
-#ifdef __x86_64__
-	hw = __builtin_cpu_supports("sse4.2");
-#endif
-	for (size_t at = 0; at < bytes; at += PAGE_BYTES) {
-#ifdef __x86_64__
-		if (hw) {
-			sum += crc_page_hw(p + at);
-			continue;
-		}
-#endif
-		(void)hw;
-		sum += crc_page_sw(p + at);
-	}
-	return sum;
 }
 
 /* A page carries its place in the store, so that a reader sees a mix-up. */
@@ -824,115 +723,6 @@ static void measure(const struct options *opt)
 	       (double)(server_end - server_start_ns) / 1e3);
 }
 
-/* --- the command line ----------------------------------------------------- */
-
-static const char usage[] =
-"usage: limit-udp [options]\n"
-"  --mode read|write      what the client asks for (read)\n"
-"  --bytes N              data of a request, a multiple of 4096 (4096)\n"
-"  --depth N              requests in flight (1)\n"
-"  --poll                 both ends spin instead of sleeping\n"
-"  --batch N              datagrams taken by one system call at most (32)\n"
-"  --crc                  CRC32C of the data, made, kept and verified\n"
-"  --fragment N           data in one datagram at most (61440)\n"
-"  --gso                  UDP segmentation offload: one system call's datagrams\n"
-"                         to one place travel as one; N must divide --bytes\n"
-"  --connect-server       the server serves this one client only\n"
-"  --client-cpu N|any     where the client runs (0)\n"
-"  --server-cpu N|any     where the server runs (1)\n"
-"  --store N              bytes of memory behind the server (268435456)\n"
-"  --step N               from one request's offset to the next (1064960)\n"
-"  --seconds S            measured time (2)\n"
-"  --warmup S             before it (0.2)\n"
-"  --count N              measure N requests instead of a time\n";
-
-static double number(const char *name, const char *text, double min, double max)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || *end || !(v >= min && v <= max))
-		die("--%s %s: a number from %.0f to %.0f was expected", name, text, min, max);
-	return v;
-}
-
-static int cpu_number(const char *name, const char *text)
-{
-	if (!strcmp(text, "any"))
-		return CPU_ANY;
-	return (int)number(name, text, 0, CPU_SETSIZE - 1);
-}
-
-static bool mode_is_write(const char *text)
-{
-	if (strcmp(text, "read") && strcmp(text, "write"))
-		die("--mode %s: read or write was expected", text);
-	return !strcmp(text, "write");
-}
-
-static void options_parse(struct options *o, int argc, char **argv)
-{
-	static const struct option names[] = {
-		{ "mode", 1, NULL, 'm' }, { "bytes", 1, NULL, 'b' },
-		{ "depth", 1, NULL, 'd' }, { "poll", 0, NULL, 'p' },
-		{ "batch", 1, NULL, 'B' }, { "crc", 0, NULL, 'c' },
-		{ "fragment", 1, NULL, 'f' }, { "gso", 0, NULL, 'g' },
-		{ "connect-server", 0, NULL, 'k' }, { "client-cpu", 1, NULL, 'C' },
-		{ "server-cpu", 1, NULL, 'S' }, { "store", 1, NULL, 's' },
-		{ "step", 1, NULL, 't' }, { "seconds", 1, NULL, 'T' },
-		{ "warmup", 1, NULL, 'w' }, { "count", 1, NULL, 'n' },
-		{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
-	};
-	int c, i = 0;
-
-	while ((c = getopt_long(argc, argv, "", names, &i)) != -1) {
-		const char *name = c == '?' ? "" : names[i].name;
-
-		switch (c) {
-		case 'm': o->write = mode_is_write(optarg); break;
-		case 'b': o->bytes = (size_t)number(name, optarg, PAGE_BYTES, 1 << 20); break;
-		case 'd': o->depth = (unsigned int)number(name, optarg, 1, DEPTH_MAX); break;
-		case 'p': o->poll = true; break;
-		case 'B': o->batch = (unsigned int)number(name, optarg, 1, 1024); break;
-		case 'c': o->crc = true; break;
-		case 'f': o->fragment_max = (size_t)number(name, optarg, PAGE_BYTES, 61440); break;
-		case 'g': o->gso = true; break;
-		case 'k': o->connect_server = true; break;
-		case 'C': o->client_cpu = cpu_number(name, optarg); break;
-		case 'S': o->server_cpu = cpu_number(name, optarg); break;
-		case 's': o->store_bytes = (size_t)number(name, optarg, 1 << 20, 1e13); break;
-		case 't': o->step = (size_t)number(name, optarg, PAGE_BYTES, 1e12); break;
-		case 'T': o->seconds = number(name, optarg, 0.01, 3600); break;
-		case 'w': o->warmup = number(name, optarg, 0, 60); break;
-		case 'n': o->count = (uint64_t)number(name, optarg, 1, 1e12); break;
-		case 'h': fputs(usage, stdout); exit(0);
-		default: fputs(usage, stderr); exit(2);
-		}
-	}
-	if (optind < argc)
-		die("unexpected argument '%s'; --help lists the options", argv[optind]);
-}
-
-static void options_check(struct options *o)
-{
-	size_t pages = o->bytes / PAGE_BYTES;
-
-	if (o->bytes % PAGE_BYTES || o->store_bytes % PAGE_BYTES || o->step % PAGE_BYTES ||
-	    o->fragment_max % PAGE_BYTES)
-		die("--bytes, --store, --step and --fragment must be multiples of %u", PAGE_BYTES);
-	if (o->store_bytes < 2 * o->bytes || o->step > o->store_bytes)
-		die("--store must hold two requests and one --step at least");
-	if (o->poll && o->client_cpu == o->server_cpu && o->client_cpu != CPU_ANY)
-		die("--poll needs two CPUs: give --client-cpu and --server-cpu different ones");
-	o->fragments = (unsigned int)((o->bytes + o->fragment_max - 1) / o->fragment_max);
-	if (o->fragments > FRAGMENTS_MAX)
-		die("%u fragments are too many (%u at most): raise --fragment",
-		    o->fragments, FRAGMENTS_MAX);
-	o->fragment_bytes = (pages + o->fragments - 1) / o->fragments * PAGE_BYTES;
-	if (o->gso && o->bytes % o->fragment_bytes)
-		die("--gso needs fragments of one size: give a --fragment that divides --bytes");
-}
-
 int main(int argc, char **argv)
 {
 	struct options opt = {
@@ -943,7 +733,6 @@ int main(int argc, char **argv)
 	};
 
 	options_parse(&opt, argc, argv);
-	options_check(&opt);
 	measure(&opt);
 	return 0;
 }

@@ -217,6 +217,9 @@ def notes(results):
                f"{DISTURBED:.0%} of a CPU went to other programs meanwhile)"
                + ("; do not trust the numbers of this run." if disturbed * 10 > len(all_runs)
                   else "."))
+    if any(n == "nbdkit-tls-chacha" for _, n in results.runs):
+        out.append("nbdkit-tls is told to use AES-128-GCM; nbdkit-tls-chacha is what QEMU and "
+                   "nbdkit agree on by themselves.")
     lost = sum(r.retries for r in all_runs)
     if lost:
         out.append(f"The bare exchange lost {lost} datagrams: its numbers are no limit.")
