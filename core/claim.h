@@ -8,6 +8,14 @@
  * release. It survives holders coming and going; it never decides with less
  * than a majority of the recorded holder incarnations (of old and new set
  * during a change), except in `recover`.
+ *
+ * While HELD a claim also looks after its holders: one that came back as
+ * another incarnation, or has been silent for 30 s, is replaced, and fewer than
+ * MX_HOLDERS_WANT are made up, as far as there are servers.
+ *
+ * ops callbacks come from timers of the endpoint only and are the last thing the
+ * claim does there: they may free it. Those of edits, bits and reading may come
+ * from inside mx_claim_bits, mx_claim_release and received packets, and must not.
  */
 #ifndef MEMX_CORE_CLAIM_H
 #define MEMX_CORE_CLAIM_H
@@ -34,6 +42,7 @@ struct mx_claim_conf {
 	bool force;		/* do not respect the lease */
 	bool admin;		/* not to use data: owner's record last_writer stays */
 	bool reclaim;		/* after LOST: claim again if no other writer came between */
+	bool no_heal;		/* leave the holders as they are */
 };
 
 struct mx_claim_ops {
@@ -64,6 +73,8 @@ const struct mx_desc *mx_claim_desc(const struct mx_claim *c);
 u32 mx_claim_epoch(const struct mx_claim *c);
 /* Owner met (OWNED): name and node; ms its lease still has. */
 const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms);
+/* How many servers find asked, and how many of them answered. */
+void mx_claim_asked(const struct mx_claim *c, u32 *asked, u32 *answered);
 void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID]);
 /* Time until which completions may be given out: lease end by our own clock,
  * less a margin for clock rates (10 %). MX_NEVER never; 0 when not held. */
@@ -94,7 +105,8 @@ struct mx_claim_bits {
 };
 void mx_claim_bits(struct mx_claim *c, struct mx_claim_bits *b, mx_ns now);
 /* Streams the union of a majority's bitmaps: chunk() for each chunk with bits,
- * then done. For rebuild after take. */
+ * maybe more than once (the union is the caller's to make), then done. For
+ * rebuild after take. */
 void mx_claim_read_bits(struct mx_claim *c, mx_ns now,
 			void (*chunk)(void *user, u32 first_extent, const u8 bits[MX_BITS_CHUNK_BYTES]),
 			void (*done)(void *user, enum mx_status st, mx_ns now));
@@ -105,6 +117,8 @@ void mx_claim_set_bits_source(struct mx_claim *c, bool (*get)(void *user, u32 ch
 
 /* Gives the volume back: RELEASE to holders; done() when a majority knows, or
  * after 2 s at most. */
+/* True when every holder is there and there are as many as there can be. */
+bool mx_claim_healthy(const struct mx_claim *c, mx_ns now);
 void mx_claim_release(struct mx_claim *c, mx_ns now);
 
 #endif

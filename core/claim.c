@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Claims: their life, their holders, and finding a volume's descriptor. */
+#include "claim_int.h"
+
+u64 claim_score(const char *name, u64 id)
+{
+	/* FNV-1a of the name, then splitmix64's finisher over both: rendezvous
+	 * (highest random weight) hashing, Thaler and Ravishankar 1998. */
+	u64 h = 0xcbf29ce484222325ull;
+
+	for (; *name; name++)
+		h = (h ^ (u8)*name) * 0x100000001b3ull;
+	h ^= id;
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+	h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+	return h ^ h >> 31;
+}
+
+static void claim_timer(struct mx_timer *t, mx_ns now);
+
+void claim_tick_at(struct mx_claim *c, mx_ns at)
+{
+	mx_timer_set(c->ep, &c->timer, at);
+}
+
+struct mx_claim *mx_claim_new(struct mx_ep *ep, const struct mx_claim_conf *conf,
+			      const struct mx_claim_ops *ops, void *user)
+{
+	const struct mx_port *port = mx_ep_port(ep);
+	struct mx_claim *c = port->alloc(port->ctx, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->ep = ep;
+	c->port = port;
+	c->conf = *conf;
+	if (!c->conf.lease)
+		c->conf.lease = 10 * MX_SEC;
+	c->ops = *ops;
+	c->user = user;
+	mx_timer_init(&c->timer, claim_timer);
+	mx_list_init(&c->edits);
+	mx_list_init(&c->edits_out);
+	mx_list_init(&c->bits_wait);
+	mx_list_init(&c->bits_out);
+	for (u32 i = 0; i < CLAIM_SLOTS; i++)
+		c->slot[i].c = c;
+	for (u32 i = 0; i < CLAIM_ASKS; i++)
+		c->ask[i].c = c;
+	c->cur = port->alloc(port->ctx, sizeof *c->cur);
+	c->next = port->alloc(port->ctx, sizeof *c->next);
+	c->tmp = port->alloc(port->ctx, sizeof *c->tmp);
+	c->body = port->alloc(port->ctx, MX_CTL_BODY_MAX);
+	c->bits_body = port->alloc(port->ctx, 64 + 4 * MX_BITS_LIST_MAX);
+	c->asked = port->alloc(port->ctx, CLAIM_ASKED_MAX * sizeof *c->asked);
+	if (!c->cur || !c->next || !c->tmp || !c->body || !c->bits_body || !c->asked) {
+		mx_claim_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void slot_stop(struct claim_slot *s)
+{
+	const struct mx_port *port = s->c->port;
+
+	mx_call_cancel(&s->vote);
+	mx_call_cancel(&s->lease);
+	mx_call_cancel(&s->bits);
+	mx_call_cancel(&s->sync);
+	if (s->peer)
+		mx_peer_put(s->peer);
+	if (s->sync_req)
+		port->free(port->ctx, s->sync_req, MX_BITS_CHUNK_BYTES + 48);
+}
+
+void mx_claim_free(struct mx_claim *c)
+{
+	const struct mx_port *port = c->port;
+
+	mx_timer_cancel(&c->timer);
+	claim_asks_cancel(c);
+	for (u32 i = 0; i < c->nslots; i++)
+		slot_stop(&c->slot[i]);
+	if (c->cur)
+		port->free(port->ctx, c->cur, sizeof *c->cur);
+	if (c->next)
+		port->free(port->ctx, c->next, sizeof *c->next);
+	if (c->tmp)
+		port->free(port->ctx, c->tmp, sizeof *c->tmp);
+	if (c->body)
+		port->free(port->ctx, c->body, MX_CTL_BODY_MAX);
+	if (c->bits_body)
+		port->free(port->ctx, c->bits_body, 64 + 4 * MX_BITS_LIST_MAX);
+	if (c->copy)
+		port->free(port->ctx, c->copy, c->copy_len);
+	if (c->asked)
+		port->free(port->ctx, c->asked, CLAIM_ASKED_MAX * sizeof *c->asked);
+	port->free(port->ctx, c, sizeof *c);
+}
+
+enum mx_claim_state mx_claim_state(const struct mx_claim *c) { return c->state; }
+const struct mx_desc *mx_claim_desc(const struct mx_claim *c) { return c->cur; }
+u32 mx_claim_epoch(const struct mx_claim *c) { return c->epoch; }
+
+const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms)
+{
+	if (lease_ms)
+		*lease_ms = c->owner_lease_ms;
+	return &c->owner;
+}
+
+void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID])
+{
+	memcpy(a, c->clash_a, MX_UUID);
+	memcpy(b, c->clash_b, MX_UUID);
+}
+
+void mx_claim_asked(const struct mx_claim *c, u32 *asked, u32 *answered)
+{
+	*asked = c->nasked;
+	*answered = c->answered;
+}
+
+void claim_finish(struct mx_claim *c, enum mx_status st, mx_ns now)
+{
+	if (!c->want_done)
+		return;
+	c->want_done = false;
+	if (c->ops.done)
+		c->ops.done(c->user, st, now);
+}
+
+/* ---- slots ---- */
+
+bool claim_slot_is_node(const struct claim_slot *s)
+{
+	const struct mx_node *n = s->peer ? mx_peer_node(s->peer) : NULL;
+
+	return n && n->id == s->ref.id && n->incarnation == s->ref.incarnation;
+}
+
+bool claim_slot_reborn(const struct claim_slot *s)
+{
+	const struct mx_node *n = s->peer ? mx_peer_node(s->peer) : NULL;
+
+	return n && n->id == s->ref.id && n->incarnation != s->ref.incarnation;
+}
+
+/* A server may have moved to another address since it was written down. */
+static void slot_connect(struct claim_slot *s, mx_ns now)
+{
+	struct mx_member *m = mx_ep_member_by_id(s->c->ep, s->ref.id);
+
+	if (!s->peer)
+		s->peer = mx_peer_connect(s->c->ep, m ? &m->addr : &s->ref.addr, now);
+}
+
+static struct claim_slot *slot_find(struct mx_claim *c, const struct mx_srvref *r)
+{
+	for (u32 i = 0; i < c->nslots; i++)
+		if (c->slot[i].ref.id == r->id && c->slot[i].ref.incarnation == r->incarnation)
+			return &c->slot[i];
+	return NULL;
+}
+
+static void slots_want(struct mx_claim *c, const struct mx_desc *d, bool new, mx_ns now)
+{
+	for (u32 i = 0; i < d->nholders; i++) {
+		struct claim_slot *s = slot_find(c, &d->holders[i]);
+
+		if (!s) {
+			s = &c->slot[c->nslots++];
+			memset(s, 0, sizeof *s);
+			s->c = c;
+			s->ref = d->holders[i];
+		}
+		if (new)
+			s->new = true;
+		else
+			s->old = true;
+		slot_connect(s, now);
+	}
+}
+
+/* Moves a slot: its calls point into it, so only idle ones may move. The calls
+ * are cancelled and the flags say "to be sent again". */
+static void slot_move(struct claim_slot *to, struct claim_slot *from)
+{
+	mx_call_cancel(&from->vote);
+	mx_call_cancel(&from->lease);
+	mx_call_cancel(&from->bits);
+	mx_call_cancel(&from->sync);
+	from->vote_busy = from->lease_busy = from->bits_busy = from->sync_busy = false;
+	*to = *from;
+	memset(&to->vote, 0, sizeof to->vote);
+	memset(&to->lease, 0, sizeof to->lease);
+	memset(&to->bits, 0, sizeof to->bits);
+	memset(&to->sync, 0, sizeof to->sync);
+}
+
+void claim_load_slots(struct mx_claim *c, bool new, mx_ns now)
+{
+	u32 kept = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+		const struct mx_srvref *r = &s->ref;
+
+		s->old = mx_desc_holder(c->cur, r->id, r->incarnation) >= 0;
+		s->new = new && mx_desc_holder(c->next, r->id, r->incarnation) >= 0;
+		if (!s->old && !s->new) {
+			slot_stop(s);
+			continue;
+		}
+		if (kept != i)
+			slot_move(&c->slot[kept], s);
+		kept++;
+	}
+	c->nslots = kept;
+	slots_want(c, c->cur, false, now);
+	if (new)
+		slots_want(c, c->next, true, now);
+}
+
+bool claim_majority(const struct mx_claim *c, claim_flag *f)
+{
+	u32 old = 0, old_yes = 0, new = 0, new_yes = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		const struct claim_slot *s = &c->slot[i];
+		bool yes = f(s);
+
+		old += s->old;
+		old_yes += s->old && yes;
+		new += s->new;
+		new_yes += s->new && yes;
+	}
+	if (!old || old_yes < mx_majority(old))
+		return false;
+	return !c->changing || new_yes >= mx_majority(new);
+}
+
+bool claim_hopeless(const struct mx_claim *c, claim_flag *against)
+{
+	u32 n = 0, no = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		if (!c->slot[i].old)
+			continue;
+		n++;
+		no += against(&c->slot[i]);
+	}
+	return n - no < mx_majority(n);
+}
+
+void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len)
+{
+	struct mx_hstate h = { .desc = c->tmp };
+
+	c->tmp->epoch = 0;
+	c->tmp->version = 0;
+	if (!mx_hstate_decode(body, len, &h, NULL) || memcmp(c->tmp->uuid, c->cur->uuid, MX_UUID)) {
+		c->tmp->epoch = 0;
+		return;
+	}
+	if (h.promised > c->seen)
+		c->seen = h.promised;
+	if (c->tmp->epoch > c->seen)
+		c->seen = c->tmp->epoch;
+	if (h.lease_ms) {
+		c->owner = c->tmp->owner;
+		c->owner_lease_ms = h.lease_ms;
+	}
+}
+
+/* ---- asking the servers one sees ---- */
+
+static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now);
+
+static bool was_asked(const struct mx_claim *c, u64 id)
+{
+	for (u32 i = 0; i < c->nasked; i++)
+		if (c->asked[i].id == id)
+			return true;
+	return false;
+}
+
+static struct mx_member *ask_next(struct mx_claim *c)
+{
+	struct mx_member *best = NULL;
+	u64 top = 0;
+
+	for (u32 i = 0; i < mx_ep_nmembers(c->ep); i++) {
+		struct mx_member *m = mx_ep_member(c->ep, i);
+		u64 score = claim_score(c->name, m->node.id);
+
+		if (!(m->flags & MX_MEMBER_SERVER) || (best && score <= top) ||
+		    was_asked(c, m->node.id))
+			continue;
+		best = m;
+		top = score;
+	}
+	return best;
+}
+
+void claim_ask_all(struct mx_claim *c, u8 op, mx_ns now)
+{
+	c->ask_op = op;
+	for (u32 i = 0; i < CLAIM_ASKS; i++) {
+		struct claim_ask *a = &c->ask[i];
+		struct mx_member *m;
+
+		if (a->busy)
+			continue;
+		if (c->nasked == CLAIM_ASKED_MAX)
+			return;
+		m = ask_next(c);
+		if (!m)
+			return;
+		a->peer = mx_peer_connect(c->ep, &m->addr, now);
+		if (!a->peer)
+			return;
+		a->busy = true;
+		a->index = c->nasked;
+		c->asked[c->nasked].id = m->node.id;
+		c->asked[c->nasked++].answer = ASKED;
+		c->last_new = now;
+		mx_call_start(&a->call, a->peer, op, c->body, c->body_len, 3 * MX_SEC, now, ask_done);
+	}
+}
+
+bool claim_asks_idle(const struct mx_claim *c)
+{
+	for (u32 i = 0; i < CLAIM_ASKS; i++)
+		if (c->ask[i].busy)
+			return false;
+	return true;
+}
+
+void claim_asks_cancel(struct mx_claim *c)
+{
+	for (u32 i = 0; i < CLAIM_ASKS; i++) {
+		struct claim_ask *a = &c->ask[i];
+
+		if (!a->busy)
+			continue;
+		mx_call_cancel(&a->call);
+		mx_peer_put(a->peer);
+		a->busy = false;
+	}
+	c->nasked = c->answered = c->positive = 0;
+}
+
+/* A descriptor heard of during find: remember the newest, notice two uuids. */
+static void found_one(struct mx_claim *c, const struct mx_hstate *h, mx_ns now)
+{
+	const struct mx_desc *d = h->desc;
+
+	if (!c->by_uuid && c->hit_at && memcmp(d->uuid, c->cur->uuid, MX_UUID)) {
+		memcpy(c->clash_a, c->cur->uuid, MX_UUID);
+		memcpy(c->clash_b, d->uuid, MX_UUID);
+		return;
+	}
+	if (h->promised > c->seen)
+		c->seen = h->promised;
+	if (h->lease_ms) {
+		c->owner = d->owner;
+		c->owner_lease_ms = h->lease_ms;
+	}
+	if (!c->hit_at || mx_desc_cmp(d, c->cur) > 0)
+		memcpy(c->cur, d, sizeof *d);
+	if (!c->hit_at)
+		c->hit_at = now;
+}
+
+static void find_answer(struct mx_claim *c, const u8 *body, u32 len, mx_ns now)
+{
+	u32 n, used;
+
+	if (len < 8)
+		return;
+	n = mx_ld32(body);
+	body += 8;
+	len -= 8;
+	for (u32 i = 0; i < n && i < 2; i++) {
+		struct mx_hstate h = { .desc = c->tmp };
+
+		if (!mx_hstate_decode(body, len, &h, &used))
+			return;
+		found_one(c, &h, now);
+		body += used;
+		len -= used;
+	}
+}
+
+static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_ask *a = mx_container_of(call, struct claim_ask, call);
+	struct mx_claim *c = a->c;
+	bool answered = st < 64;	/* what comes over the wire */
+
+	a->busy = false;
+	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
+	c->answered += answered;
+	if (c->creating)
+		claim_create_asked(c, a, st, body, len, now);
+	else if (st == MX_OK)
+		find_answer(c, body, len, now);
+	mx_peer_put(a->peer);
+	a->peer = NULL;
+	claim_tick_at(c, now);
+}
+
+static void find_end(struct mx_claim *c, enum mx_status st, mx_ns now)
+{
+	u32 asked = c->nasked, answered = c->answered;
+	static const u8 none[MX_UUID];
+
+	claim_asks_cancel(c);
+	c->nasked = asked;		/* for mx_claim_asked */
+	c->answered = answered;
+	if (st == MX_OK && memcmp(c->clash_b, none, MX_UUID))
+		st = MX_ST_NAME_CLASH;
+	if (st == MX_OK) {
+		c->state = MX_CLAIM_FOUND;
+		memcpy(c->name, c->cur->name, sizeof c->name);
+		memcpy(c->uuid, c->cur->uuid, MX_UUID);
+		claim_load_slots(c, false, now);
+	} else {
+		c->state = MX_CLAIM_IDLE;
+	}
+	if (c->create_check)
+		claim_create_checked(c, st, now);
+	else
+		claim_finish(c, st, now);
+}
+
+static void find_tick(struct mx_claim *c, mx_ns now)
+{
+	bool idle;
+
+	if (!c->hit_at)
+		claim_ask_all(c, MX_OP_LOOKUP, now);
+	idle = claim_asks_idle(c);
+	if (c->hit_at && (idle || now >= c->hit_at + CLAIM_RETRY)) {
+		find_end(c, MX_OK, now);
+		return;
+	}
+	if (!c->hit_at && idle && c->answered && now >= c->started + CLAIM_SETTLE &&
+	    now >= c->last_new + CLAIM_SETTLE) {
+		find_end(c, MX_ST_NO_VOLUME, now);
+		return;
+	}
+	if (now >= c->deadline) {
+		find_end(c, c->hit_at ? MX_OK : c->answered ? MX_ST_NO_VOLUME : MX_ST_NO_SERVERS, now);
+		return;
+	}
+	/* Those that did not answer are asked again after all were asked. */
+	if (idle && !c->answered && c->nasked && now >= c->last_new + MX_SEC)
+		c->nasked = 0;
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns now)
+{
+	struct mx_lookup_req r = { .by = uuid ? MX_LOOKUP_UUID : MX_LOOKUP_NAME };
+
+	c->state = MX_CLAIM_FINDING;
+	c->want_done = true;
+	c->creating = c->create_check = false;
+	c->by_uuid = uuid != NULL;
+	if (uuid)
+		memcpy(r.uuid, uuid, MX_UUID);
+	if (name) {
+		size_t n = 0;
+
+		while (n < MX_NAME_MAX && name[n])
+			n++;
+		memset(c->name, 0, sizeof c->name);
+		memcpy(c->name, name, n);
+		memcpy(r.name, c->name, sizeof r.name);
+	}
+	claim_asks_cancel(c);
+	memset(c->clash_a, 0, MX_UUID);
+	memset(c->clash_b, 0, MX_UUID);
+	c->body_len = mx_lookup_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+	c->started = c->last_new = now;
+	c->hit_at = 0;
+	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
+	claim_tick_at(c, now);
+}
+
+void mx_claim_adopt(struct mx_claim *c, const struct mx_desc *d)
+{
+	memcpy(c->cur, d, sizeof *d);
+	memcpy(c->name, d->name, sizeof c->name);
+	memcpy(c->uuid, d->uuid, MX_UUID);
+	c->seen = d->epoch;
+	c->state = MX_CLAIM_FOUND;
+}
+
+static void claim_timer(struct mx_timer *t, mx_ns now)
+{
+	struct mx_claim *c = mx_container_of(t, struct mx_claim, timer);
+
+	switch (c->state) {
+	case MX_CLAIM_FINDING:
+		if (c->creating)
+			claim_create_tick(c, now);
+		else
+			find_tick(c, now);
+		break;
+	case MX_CLAIM_PREPARING:
+	case MX_CLAIM_ACCEPTING:
+		claim_take_tick(c, now);
+		break;
+	case MX_CLAIM_HELD:
+		claim_held_tick(c, now);
+		break;
+	case MX_CLAIM_IDLE:
+	case MX_CLAIM_FOUND:
+	case MX_CLAIM_LOST:
+		break;
+	}
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside a claim: shared by claim.c (life, finding), claim_take.c (prepare,
+ * accept, lease), claim_edit.c (descriptor edits, holder changes),
+ * claim_bits.c (allocation bitmap) and claim_create.c.
+ */
+#ifndef MEMX_CORE_CLAIM_INT_H
+#define MEMX_CORE_CLAIM_INT_H
+
+#include "claim.h"
+
+#define CLAIM_SLOTS	(2 * MX_HOLDERS_MAX)	/* old and new holders during a change */
+#define CLAIM_ASKS	16u			/* servers asked at once */
+#define CLAIM_ASKED_MAX	1024u			/* servers asked in all */
+#define CLAIM_TICK	(100 * MX_MS)
+#define CLAIM_RETRY	(200 * MX_MS)		/* after a call that got no answer */
+#define CLAIM_CALL	(2 * MX_SEC)		/* one call's patience */
+#define CLAIM_SETTLE	(500 * MX_MS)		/* members may still be coming in */
+#define CLAIM_SILENT	(30 * MX_SEC)		/* a holder not heard this long is replaced */
+
+/* One holder incarnation. "old" is the set in force, "new" the set being
+ * changed to; most of the time every slot is old and none is new. */
+struct claim_slot {
+	struct mx_claim *c;
+	struct mx_srvref ref;
+	struct mx_peer *peer;
+	bool old, new;
+
+	/* PREPARE or ACCEPT of the round under way */
+	struct mx_call vote;
+	bool vote_busy, vote_ok, vote_owned;
+	bool gone;		/* no holder any more: restarted, or says so */
+	mx_ns vote_retry, vote_sent;
+
+	/* lease */
+	struct mx_call lease;
+	u8 lease_req[112];
+	bool lease_busy, fenced;
+	mx_ns lease_sent;	/* start of the call under way */
+	mx_ns lease_from;	/* the holder counts from this or later; 0: none */
+
+	/* bitmap updates */
+	struct mx_call bits;
+	bool bits_busy, bits_ok;
+	mx_ns bits_retry;
+
+	/* streaming the bitmap: reading it from, or writing it to this holder */
+	struct mx_call sync;
+	u8 *sync_req;		/* MX_BITS_CHUNK_BYTES + 48; allocated when streaming */
+	bool sync_busy, sync_done;
+	bool synced;		/* new holder: has descriptor and bitmap */
+	bool told;		/* new holder: has the descriptor */
+	u32 sync_chunk;
+	mx_ns sync_retry;
+};
+
+struct claim_ask {		/* a server asked during find or create */
+	struct mx_claim *c;
+	struct mx_call call;
+	struct mx_peer *peer;
+	u32 index;		/* in asked[] */
+	bool busy;
+};
+enum claim_answer { ASKED = 0, ANSWER_NO, ANSWER_YES, ANSWER_NONE };
+
+struct mx_claim {
+	struct mx_ep *ep;
+	const struct mx_port *port;
+	struct mx_claim_conf conf;
+	struct mx_claim_ops ops;
+	void *user;
+	struct mx_timer timer;
+	enum mx_claim_state state;
+
+	char name[MX_NAME_MAX + 1];
+	u8 uuid[MX_UUID];
+	bool by_uuid;
+	bool creating, releasing;
+	bool create_check;	/* the name is taken: is it by this very create? */
+	enum mx_status create_st;
+	bool want_done;		/* the user waits for ops.done */
+	bool was_held;		/* taking again after FENCED: report by ops.changed */
+	u64 create_size, create_op;
+
+	struct mx_desc *cur;	/* newest accepted that we know */
+	struct mx_desc *next;	/* being written */
+	struct mx_desc *tmp;	/* decoding */
+	u8 *body;		/* request of the voting round */
+	u32 body_len;
+	u32 epoch;		/* our ballot */
+	u32 seen;		/* highest ballot heard of */
+	u32 rounds;
+	mx_ns started, deadline, retry_at, hit_at, last_new;
+	struct mx_node owner;
+	u32 owner_lease_ms;
+	u8 clash_a[MX_UUID], clash_b[MX_UUID];
+
+	struct claim_slot slot[CLAIM_SLOTS];
+	u32 nslots;
+
+	struct claim_ask ask[CLAIM_ASKS];
+	struct { u64 id; u8 answer; } *asked;
+	u32 nasked, answered, positive;
+	u8 ask_op;
+
+	struct mx_list edits;		/* waiting */
+	struct mx_list edits_out;	/* in next */
+	bool writing;			/* next is being accepted (HELD) */
+	bool changing;			/* ... and has other holders: joint majorities */
+	mx_ns change_by;		/* when a change of holders is given up */
+	mx_ns heal_at;			/* not again before */
+	u64 tried_version;		/* highest version ever sent under this epoch */
+	struct mx_claim_edit heal;
+	bool healing;
+
+	struct mx_list bits_wait, bits_out;
+	u8 *bits_body;
+	u32 bits_len;
+	bool bits_flying;
+	bool (*bits_source)(void *user, u32 chunk, u8 *bits);
+	void (*read_chunk)(void *user, u32 first_extent, const u8 *bits);
+	void (*read_done)(void *user, enum mx_status st, mx_ns now);
+	bool reading, reading_on;	/* wanted; calls are under way */
+	u8 *copy;			/* bitmap read for a new holder when there is no source */
+	u32 copy_len;
+	bool copy_ready;
+};
+
+/* claim.c */
+void claim_tick_at(struct mx_claim *c, mx_ns at);
+void claim_finish(struct mx_claim *c, enum mx_status st, mx_ns now);	/* ops.done once */
+/* Makes the slots agree with cur's holders (old) and, if @new, next's (new);
+ * slots of holders in neither are let go. */
+void claim_load_slots(struct mx_claim *c, bool new, mx_ns now);
+bool claim_slot_is_node(const struct claim_slot *s);	/* the peer is that incarnation */
+bool claim_slot_reborn(const struct claim_slot *s);	/* the peer is another incarnation */
+typedef bool claim_flag(const struct claim_slot *s);
+bool claim_majority(const struct mx_claim *c, claim_flag *f);	/* in old and, while changing, in new */
+bool claim_hopeless(const struct mx_claim *c, claim_flag *against); /* so many against that no majority is left */
+u64 claim_score(const char *name, u64 id);		/* rendezvous hashing */
+void claim_ask_all(struct mx_claim *c, u8 op, mx_ns now);
+void claim_asks_cancel(struct mx_claim *c);
+bool claim_asks_idle(const struct mx_claim *c);
+void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len);	/* into tmp, seen, owner */
+/* claim_take.c */
+void claim_take_tick(struct mx_claim *c, mx_ns now);
+void claim_held_tick(struct mx_claim *c, mx_ns now);
+void claim_lost(struct mx_claim *c, mx_ns now);
+void claim_votes_cancel(struct mx_claim *c);
+void claim_accept_round(struct mx_claim *c, u32 lease_ms, mx_ns now);
+void claim_accept_push(struct mx_claim *c, mx_ns now);
+bool claim_voted(const struct claim_slot *s);
+/* claim_edit.c */
+void claim_edit_tick(struct mx_claim *c, mx_ns now);
+void claim_written(struct mx_claim *c, mx_ns now);	/* next has its majorities */
+void claim_edits_fail(struct mx_claim *c, enum mx_status st, mx_ns now);
+/* claim_bits.c */
+void claim_bits_tick(struct mx_claim *c, mx_ns now);
+void claim_bits_fail(struct mx_claim *c, enum mx_status st, mx_ns now);
+void claim_sync_tick(struct mx_claim *c, mx_ns now);	/* fill new holders */
+bool claim_all_synced(const struct mx_claim *c);
+void claim_sync_end(struct mx_claim *c);		/* the change is over or given up */
+/* claim_create.c */
+void claim_create_tick(struct mx_claim *c, mx_ns now);
+void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,
+			const u8 *body, u32 len, mx_ns now);
+void claim_create_voted(struct mx_claim *c, mx_ns now);
+void claim_create_refused(struct mx_claim *c, mx_ns now);
+void claim_create_checked(struct mx_claim *c, enum mx_status st, mx_ns now);
+
+#endif

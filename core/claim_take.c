@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Taking a claim and keeping it: PREPARE and ACCEPT at a majority of holders
+ * (L. Lamport, "Paxos Made Simple", 2001; ballot = epoch, value = descriptor),
+ * then the lease.
+ */
+#include "claim_int.h"
+
+static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now);
+
+bool claim_voted(const struct claim_slot *s) { return s->vote_ok; }
+static bool is_owned(const struct claim_slot *s) { return s->vote_owned; }
+static bool is_gone(const struct claim_slot *s) { return s->gone || claim_slot_reborn(s); }
+static bool is_against(const struct claim_slot *s) { return s->fenced || is_gone(s); }
+
+static u16 vote_op(const struct mx_claim *c)
+{
+	return c->state == MX_CLAIM_PREPARING ? MX_OP_PREPARE : MX_OP_ACCEPT;
+}
+
+void claim_votes_cancel(struct mx_claim *c)
+{
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		mx_call_cancel(&s->vote);
+		s->vote_busy = s->vote_ok = s->vote_owned = false;
+		s->vote_retry = 0;
+	}
+}
+
+/* Sends the round's request to every holder that has not answered it. During a
+ * change of holders the new ones come first (claim_sync_tick). */
+void claim_accept_push(struct mx_claim *c, mx_ns now)
+{
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		if (s->vote_ok || s->vote_busy || !s->peer || now < s->vote_retry)
+			continue;
+		if (c->changing && s->old && !claim_all_synced(c))
+			continue;
+		s->vote_busy = true;
+		s->vote_sent = now;
+		mx_call_start(&s->vote, s->peer, vote_op(c), c->body, c->body_len,
+			      CLAIM_CALL, now, vote_done);
+	}
+}
+
+static void prepare_round(struct mx_claim *c, mx_ns now)
+{
+	struct mx_prepare_req r = {
+		.epoch = c->epoch,
+		.flags = (c->conf.force ? MX_PREP_FORCE : 0) | (c->conf.admin ? MX_PREP_ADMIN : 0),
+		.claimant = *mx_ep_node(c->ep),
+	};
+
+	claim_votes_cancel(c);
+	for (u32 i = 0; i < c->nslots; i++) {
+		c->slot[i].fenced = false;
+		c->slot[i].gone = false;
+		c->slot[i].lease_from = 0;
+	}
+	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	c->body_len = mx_prepare_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+	c->rounds++;
+	c->retry_at = 0;
+	claim_accept_push(c, now);
+}
+
+static void prepare_start(struct mx_claim *c, mx_ns now)
+{
+	u32 above = c->seen > c->cur->epoch ? c->seen : c->cur->epoch;
+
+	c->state = MX_CLAIM_PREPARING;
+	c->epoch = above + 1;
+	c->changing = c->writing = false;
+	claim_load_slots(c, false, now);
+	prepare_round(c, now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+/* Somebody has a higher ballot: again above it, after a random pause that grows,
+ * so that two claimants do not chase each other. */
+static void prepare_later(struct mx_claim *c, mx_ns now)
+{
+	u32 r, spread = c->rounds < 10 ? 20 * (c->rounds + 1) : 200;
+
+	c->port->random(c->port->ctx, &r, sizeof r);
+	claim_votes_cancel(c);
+	c->state = MX_CLAIM_PREPARING;
+	c->retry_at = now + (5 + r % spread) * MX_MS;
+	claim_tick_at(c, c->retry_at);
+}
+
+void claim_accept_round(struct mx_claim *c, u32 lease_ms, mx_ns now)
+{
+	struct mx_accept_req r = {
+		.lease_ms = lease_ms,
+		.claimant = c->next->owner,	/* us, or who began the same create */
+		.desc = c->next,
+	};
+
+	claim_votes_cancel(c);
+	c->body_len = mx_accept_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+	claim_accept_push(c, now);
+}
+
+/* The first descriptor under our epoch says who we are. */
+static void accept_start(struct mx_claim *c, mx_ns now)
+{
+	struct mx_desc *d = c->next;
+	const struct mx_node *me = mx_ep_node(c->ep);
+
+	memcpy(d, c->cur, sizeof *d);
+	d->epoch = c->epoch;
+	d->version++;
+	c->tried_version = d->version;
+	d->owner = *me;
+	d->owned = 1;
+	if (!c->conf.admin) {
+		d->last_writer = me->id;
+		d->last_writer_inc = me->incarnation;
+	}
+	c->state = MX_CLAIM_ACCEPTING;
+	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct mx_claim *c = s->c;
+
+	c->tmp->epoch = 0;
+	if (len)
+		claim_note_hstate(c, body, len);
+	s->vote_retry = now + CLAIM_RETRY;
+	switch (st) {
+	case MX_ST_OWNED:
+		s->vote_owned = true;
+		if (c->owner_lease_ms)
+			s->vote_retry = now + mx_min_u64(c->owner_lease_ms + 1, 500) * MX_MS;
+		break;
+	case MX_ST_BEHIND:
+	case MX_ST_FENCED:
+		s->fenced = true;
+		break;
+	case MX_ST_DELETED:
+		/* tmp has the tombstone; adopted below like any newer one */
+		break;
+	case MX_ST_NOT_HOLDER:
+	case MX_ST_NO_VOLUME:
+		s->gone = true;
+		break;
+	default:
+		break;
+	}
+	if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0 && c->state != MX_CLAIM_HELD)
+		memcpy(c->cur, c->tmp, sizeof *c->cur);
+}
+
+static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, vote);
+	struct mx_claim *c = s->c;
+
+	s->vote_busy = false;
+	claim_tick_at(c, now);
+	if (st >= 64) {			/* no answer */
+		s->vote_retry = now + CLAIM_RETRY;
+		return;
+	}
+	if (!claim_slot_is_node(s)) {	/* somebody else lives there now: no vote */
+		s->gone = claim_slot_reborn(s);
+		s->vote_retry = now + CLAIM_RETRY;
+		return;
+	}
+	if (st != MX_OK) {
+		vote_refused(s, st, body, len, now);
+		return;
+	}
+	s->vote_ok = true;
+	s->vote_owned = false;
+	if (c->state == MX_CLAIM_PREPARING) {
+		claim_note_hstate(c, body, len);
+		if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0)
+			memcpy(c->cur, c->tmp, sizeof *c->cur);
+	} else {
+		s->told = true;
+		s->lease_from = s->vote_sent;
+	}
+}
+
+/* ---- decisions ---- */
+
+static bool same_holders(const struct mx_claim *c)
+{
+	u32 old = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		const struct mx_srvref *r = &c->slot[i].ref;
+
+		if (!c->slot[i].old)
+			continue;
+		old++;
+		if (mx_desc_holder(c->cur, r->id, r->incarnation) < 0)
+			return false;
+	}
+	return old == c->cur->nholders;
+}
+
+static bool still_ours(const struct mx_claim *c)
+{
+	const struct mx_node *me = mx_ep_node(c->ep);
+
+	return c->cur->last_writer == me->id && c->cur->last_writer_inc == me->incarnation;
+}
+
+/* The claim ends: fenced for good, or the take failed. */
+static void take_end(struct mx_claim *c, enum mx_status st, mx_ns now)
+{
+	bool held = c->was_held;
+
+	claim_votes_cancel(c);
+	c->state = held ? MX_CLAIM_LOST : MX_CLAIM_FOUND;
+	c->was_held = false;
+	if (!held)
+		claim_finish(c, st, now);
+	else if (c->ops.changed)
+		c->ops.changed(c->user, MX_ST_FENCED, now);
+}
+
+static bool prepared(struct mx_claim *c, mx_ns now)
+{
+	if (!claim_majority(c, claim_voted))
+		return false;
+	if (!same_holders(c)) {		/* a newer set: its majority counts */
+		claim_load_slots(c, false, now);
+		if (!claim_majority(c, claim_voted))
+			return false;
+	}
+	if (c->was_held && !c->conf.admin && !still_ours(c))
+		take_end(c, MX_ST_FENCED, now);
+	else if (c->cur->state == MX_VOL_DELETED && !c->conf.admin)
+		take_end(c, MX_ST_DELETED, now);
+	else
+		accept_start(c, now);
+	return true;
+}
+
+static bool prepare_failed(struct mx_claim *c, mx_ns now)
+{
+	enum mx_status st = MX_OK;
+	bool owned = false;
+
+	for (u32 i = 0; i < c->nslots; i++)
+		owned |= c->slot[i].vote_owned;
+	if (claim_hopeless(c, is_gone) && same_holders(c))
+		st = MX_ST_NO_QUORUM;
+	else if (owned && !c->conf.wait_lease && !c->was_held &&
+		 (claim_hopeless(c, is_owned) || now >= c->started + 3 * MX_SEC))
+		st = MX_ST_OWNED;
+	else if (owned && c->was_held && !still_ours(c))
+		st = MX_ST_FENCED;
+	else if (now >= c->deadline && !c->was_held)
+		st = owned ? MX_ST_OWNED : MX_ST_TIMEOUT;
+	if (st == MX_OK)
+		return false;
+	/* A NO_QUORUM of one who held it may pass: holders can be unreachable. */
+	if (st == MX_ST_NO_QUORUM && c->was_held)
+		return false;
+	take_end(c, st, now);
+	return true;
+}
+
+void claim_take_tick(struct mx_claim *c, mx_ns now)
+{
+	if (c->retry_at) {
+		if (now >= c->retry_at)
+			prepare_start(c, now);
+		else
+			claim_tick_at(c, c->retry_at);
+		return;
+	}
+	if (c->state == MX_CLAIM_PREPARING) {
+		if (prepared(c, now) || prepare_failed(c, now))
+			return;
+		if (!same_holders(c))
+			claim_load_slots(c, false, now);
+		if (c->seen >= c->epoch) {
+			if (c->seen >= MX_EPOCH_MAX)
+				take_end(c, MX_ST_INVALID, now);
+			else
+				prepare_later(c, now);
+			return;
+		}
+	} else if (claim_majority(c, claim_voted)) {
+		if (c->creating) {
+			claim_create_voted(c, now);
+			return;
+		}
+		memcpy(c->cur, c->next, sizeof *c->cur);
+		c->state = MX_CLAIM_HELD;
+		c->rounds = 0;
+		claim_tick_at(c, now);
+		if (!c->was_held) {
+			claim_finish(c, MX_OK, now);
+		} else {
+			c->was_held = false;
+			if (c->ops.changed)
+				c->ops.changed(c->user, MX_OK, now);
+		}
+		return;
+	} else if (c->creating) {
+		if (claim_hopeless(c, is_against) || now >= c->deadline) {
+			claim_create_refused(c, now);
+			return;
+		}
+	} else if (c->seen > c->epoch || claim_hopeless(c, is_against)) {
+		prepare_later(c, now);
+		return;
+	} else if (now >= c->deadline && !c->was_held) {
+		take_end(c, MX_ST_TIMEOUT, now);
+		return;
+	}
+	claim_accept_push(c, now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+void mx_claim_take(struct mx_claim *c, mx_ns now)
+{
+	c->want_done = true;
+	c->was_held = c->creating = c->releasing = false;
+	c->started = now;
+	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
+	c->rounds = 0;
+	c->owner_lease_ms = 0;
+	prepare_start(c, now);
+}
+
+/* ---- the lease ---- */
+
+static void lease_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, lease);
+	struct mx_claim *c = s->c;
+
+	s->lease_busy = false;
+	if (st < 64 && claim_slot_is_node(s)) {
+		if (st == MX_OK && s->lease_sent > s->lease_from)
+			s->lease_from = s->lease_sent;
+		if (st == MX_ST_FENCED || st == MX_ST_BEHIND) {
+			s->fenced = true;
+			c->tmp->epoch = 0;
+			if (len)
+				claim_note_hstate(c, body, len);
+		}
+		if (st == MX_ST_NOT_HOLDER)
+			s->gone = true;
+	}
+	claim_tick_at(c, now);
+}
+
+static void lease_push(struct mx_claim *c, mx_ns now)
+{
+	struct mx_lease_req r = {
+		.epoch = c->epoch,
+		.lease_ms = (u32)(c->conf.lease / MX_MS),
+		.claimant = *mx_ep_node(c->ep),
+	};
+
+	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+		mx_ns last = mx_max_u64(s->lease_from, s->lease_sent);
+		u32 n;
+
+		if (s->lease_busy || !s->peer || s->gone || (s->new && !s->old && !s->told) ||
+		    now < last + c->conf.lease / 3)
+			continue;
+		n = mx_lease_req_encode(s->lease_req, sizeof s->lease_req, &r);
+		s->lease_busy = true;
+		s->lease_sent = now;
+		mx_call_start(&s->lease, s->peer, MX_OP_LEASE, s->lease_req, n,
+			      c->conf.lease / 3, now, lease_done);
+	}
+}
+
+/* The lease a majority still counts: the k-th newest start, k the majority. */
+static mx_ns lease_majority(const struct mx_claim *c, bool new)
+{
+	mx_ns at[CLAIM_SLOTS];
+	u32 n = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		mx_ns t = c->slot[i].lease_from;
+		u32 j = n;
+
+		if (!(new ? c->slot[i].new : c->slot[i].old))
+			continue;
+		for (; j > 0 && at[j - 1] < t; j--)
+			at[j] = at[j - 1];
+		at[j] = t;
+		n++;
+	}
+	return n ? at[mx_majority(n) - 1] : 0;
+}
+
+mx_ns mx_claim_lease_until(const struct mx_claim *c)
+{
+	mx_ns from;
+
+	if (c->state != MX_CLAIM_HELD || c->releasing)
+		return 0;
+	from = lease_majority(c, false);
+	if (c->changing && claim_all_synced(c))
+		from = mx_min_u64(from, lease_majority(c, true));
+	return from ? from + c->conf.lease / 10 * 9 : 0;
+}
+
+void claim_lost(struct mx_claim *c, mx_ns now)
+{
+	claim_votes_cancel(c);
+	c->writing = c->changing = false;
+	c->state = MX_CLAIM_LOST;
+	claim_edits_fail(c, MX_ST_FENCED, now);
+	claim_bits_fail(c, MX_ST_FENCED, now);
+	if (c->releasing) {
+		c->state = MX_CLAIM_FOUND;
+		claim_finish(c, MX_OK, now);
+		return;
+	}
+	if (!c->conf.reclaim) {
+		if (c->ops.changed)
+			c->ops.changed(c->user, MX_ST_FENCED, now);
+		return;
+	}
+	c->was_held = true;
+	c->rounds = 0;
+	c->deadline = MX_NEVER;
+	c->conf.force = false;		/* it was meant for the owner of that time */
+	prepare_later(c, now);
+}
+
+static void release_tick(struct mx_claim *c, mx_ns now)
+{
+	if (claim_majority(c, claim_voted) || now >= c->deadline) {
+		claim_votes_cancel(c);
+		c->writing = false;
+		memcpy(c->cur, c->next, sizeof *c->cur);
+		c->state = MX_CLAIM_FOUND;
+		claim_finish(c, MX_OK, now);
+		return;
+	}
+	claim_accept_push(c, now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+void claim_held_tick(struct mx_claim *c, mx_ns now)
+{
+	mx_ns at = now + c->conf.lease / 6;
+
+	/* A higher ballot that was accepted anywhere, or promised by so many that
+	 * we can have no majority: the volume is another's, or must be taken anew. */
+	if (claim_hopeless(c, is_against) && c->seen > c->epoch) {
+		claim_lost(c, now);
+		return;
+	}
+	if (c->releasing) {
+		release_tick(c, now);
+		return;
+	}
+	lease_push(c, now);
+	claim_edit_tick(c, now);
+	claim_bits_tick(c, now);
+	if (c->writing || c->bits_flying || c->reading)
+		at = mx_min_u64(at, now + CLAIM_TICK);
+	claim_tick_at(c, at);
+}
+
+void mx_claim_release(struct mx_claim *c, mx_ns now)
+{
+	c->want_done = true;
+	c->releasing = true;
+	c->deadline = now + 2 * MX_SEC;
+	if (c->state != MX_CLAIM_HELD) {
+		/* Nothing to give back; done() from the timer all the same. */
+		claim_votes_cancel(c);
+		c->state = MX_CLAIM_HELD;
+		memcpy(c->next, c->cur, sizeof *c->next);
+		c->deadline = now;
+		claim_tick_at(c, now);
+		return;
+	}
+	c->changing = false;
+	claim_load_slots(c, false, now);
+	claim_edits_fail(c, MX_ST_CANCELLED, now);
+	claim_bits_fail(c, MX_ST_CANCELLED, now);
+	memcpy(c->next, c->cur, sizeof *c->next);
+	c->next->version = ++c->tried_version;
+	c->next->owned = 0;
+	claim_accept_round(c, 0, now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
