@@ -38,7 +38,8 @@ enum mx_claim_state {
 struct mx_claim_conf {
 	mx_ns lease;		/* default 10 s */
 	mx_ns timeout;		/* of find and prepare, 0: wait for ever */
-	bool wait_lease;	/* a live owner: true waits until its lease ends, false: OWNED at once */
+	bool wait_lease;	/* beside a lease: wait for its end, OWNED as soon as it is renewed;
+				 * false: OWNED at once */
 	bool force;		/* do not respect the lease */
 	bool admin;		/* not to use data: owner's record last_writer stays */
 	bool reclaim;		/* after LOST: claim again if no other writer came between */

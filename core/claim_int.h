@@ -31,6 +31,7 @@ struct claim_slot {
 	bool vote_busy, vote_ok, vote_owned;
 	bool gone;		/* no holder any more: restarted, or says so */
 	mx_ns vote_retry, vote_sent;
+	mx_ns owned_until;	/* end of the lease it told of; later: renewed */
 
 	/* lease */
 	struct mx_call lease;
@@ -93,6 +94,7 @@ struct mx_claim {
 	mx_ns started, deadline, retry_at, hit_at, last_new;
 	struct mx_node owner;
 	u32 owner_lease_ms;
+	bool renewed;		/* an owner met renewed its lease: it lives */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];
 
 	struct claim_slot slot[CLAIM_SLOTS];

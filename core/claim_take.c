@@ -138,6 +138,9 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 	switch (st) {
 	case MX_ST_OWNED:
 		s->vote_owned = true;
+		if (s->owned_until && now + c->owner_lease_ms * MX_MS > s->owned_until + MX_SEC / 2)
+			c->renewed = true;
+		s->owned_until = now + c->owner_lease_ms * MX_MS;
 		if (c->owner_lease_ms)
 			s->vote_retry = now + mx_min_u64(c->owner_lease_ms + 1, 500) * MX_MS;
 		break;
@@ -257,7 +260,7 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 		owned |= c->slot[i].vote_owned;
 	if (claim_hopeless(c, is_gone) && same_holders(c))
 		st = MX_ST_NO_QUORUM;
-	else if (owned && !c->conf.wait_lease && !c->was_held &&
+	else if (owned && (!c->conf.wait_lease || c->renewed) && !c->was_held &&
 		 (claim_hopeless(c, is_owned) || now >= c->started + 3 * MX_SEC))
 		st = MX_ST_OWNED;
 	else if (owned && c->was_held && !still_ours(c))
@@ -335,6 +338,9 @@ void mx_claim_take(struct mx_claim *c, mx_ns now)
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 	c->rounds = 0;
 	c->owner_lease_ms = 0;
+	c->renewed = false;
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slot[i].owned_until = 0;
 	prepare_start(c, now);
 }
 

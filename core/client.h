@@ -69,7 +69,8 @@ void mx_vol_blkstat(struct mx_vol *v, struct mx_blkstat_req *r, mx_ns now);
 struct mx_vol_conf {
 	bool read_only;
 	bool force;		/* take over from an owner known to be dead */
-	bool wait_owner;	/* wait for a live owner's lease to end (default false: error) */
+	bool wait_owner;	/* wait for a lease to end, but refuse (OWNED) once it is renewed: an
+				 * owner that died is waited out, a live one named; false: refuse at once */
 	mx_ns lease;		/* default 10 s */
 	mx_ns fail_after;	/* 0: wait for ever for silent servers; else TIMEOUT after this */
 	mx_ns open_timeout;	/* default 30 s; 0: for ever */

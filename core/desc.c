@@ -290,7 +290,7 @@ static void get_desc_fixed(struct mx_get *r, struct mx_desc *d)
 /* Every use of a descriptor may rely on these. */
 static bool desc_sane(const struct mx_desc *d)
 {
-	return d->size && d->size % MX_BLOCK == 0 && d->size <= MX_VOL_BYTES_MAX &&
+	return d->size % MX_BLOCK == 0 && d->size <= MX_VOL_BYTES_MAX &&
 	       (d->state == MX_VOL_LIVE || d->state == MX_VOL_DELETED) &&
 	       d->extent_shift == MX_EXTENT_SHIFT && d->policy == 1 && d->owned <= 1 &&
 	       d->epoch >= 1 && d->epoch <= MX_EPOCH_MAX && d->version >= 1 &&

@@ -61,8 +61,9 @@ static inline void mx_put_mem(struct mx_put *w, const void *src, u32 n)
 {
 	u8 *at = mx_put_room(w, n);
 
+	/* src may lie further on in the same buffer (batched bitmaps) */
 	if (at && n)
-		memcpy(at, src, n);
+		memmove(at, src, n);
 }
 
 static inline void mx_put_zero(struct mx_put *w, u32 n)
