@@ -62,9 +62,12 @@ $(B)/libmemx.a: $(LIBOBJ)
 	@echo "  AR      $@"
 	@rm -f $@; ar rcs $@ $^
 
-$(B)/memxd $(B)/memxctl: $(B)/%: $(B)/obj/tools/%.o $(B)/libmemx.a
+# A program is tools/NAME.c and, where that grew too long, tools/NAME_*.c.
+$(B)/memxd: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxd.c tools/memxd_*.c))
+$(B)/memxctl: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxctl.c tools/memxctl_*.c))
+$(B)/memxd $(B)/memxctl: $(B)/libmemx.a
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(GLIB_L) $(SODIUM)
+	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(B)/libmemx.a $(GLIB_L) $(SODIUM)
 $(B)/memx-bench: $(B)/obj/tests/bench/memx-bench.o $(B)/libmemx.a
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(SODIUM)
