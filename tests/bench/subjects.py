@@ -355,11 +355,13 @@ class MemxAead(Memx):
 class Limit:
     """The bare UDP exchange: no QEMU, no volume, nothing to keep right.
 
-    `variants` are ways to do the same exchange; the fastest of those without a
-    checksum is the limit, the one with it shows what a checked one could reach.
+    `variants` are ways to do the same exchange: the two processes on a CPU each
+    or where the scheduler puts them (often on one: no wake-up of another CPU),
+    with segmentation offload, with a checksum of the data. The fastest without a
+    checksum is the limit; the one with it shows what a checked one could reach.
     """
     kind = "limit"
-    poll = False
+    FREE = ["--client-cpu", "any", "--server-cpu", "any"]
 
     def __init__(self, name, config):
         self.name = name
@@ -376,23 +378,27 @@ class Limit:
 
     def variants(self, case):
         if case.size > 4096:
-            return {"plain": [], "crc": ["--crc"]}
+            return {"apart": [], "free": self.FREE, "crc": ["--crc"],
+                    "crc free": ["--crc", *self.FREE]}
         if case.depth == 1:
-            return {"plain": [], "crc": ["--crc"]}
-        return {"plain": [], "gso": ["--gso"], "crc": ["--gso", "--crc"]}
+            return {"apart": [], "free": self.FREE, "crc": ["--crc", *self.FREE]}
+        return {"apart": [], "gso": ["--gso"], "crc": ["--gso", "--crc"]}
 
     def exchange(self, case, seconds, flags):
-        args = [os.path.join(self.config.build, "limit-udp"),
+        return [os.path.join(self.config.build, "limit-udp"),
                 "--mode", "write" if case.write else "read", "--bytes", str(case.size),
                 "--depth", str(case.depth), "--step", str(case.step or case.size),
                 "--seconds", str(seconds), *flags]
-        if self.poll:
-            args.append("--poll")
-        return args
 
 
 class LimitPoll(Limit):
-    poll = True
+    """Both ends spin, so each has to have a CPU of its own."""
+
+    def variants(self, case):
+        ways = {"apart": [], "crc": ["--crc"]}
+        if case.depth == 32:
+            ways = {"apart": [], "gso": ["--gso"], "crc": ["--gso", "--crc"]}
+        return {way: ["--poll", *flags] for way, flags in ways.items()}
 
 
 KINDS = {
