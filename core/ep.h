@@ -7,7 +7,7 @@
  * replays, measures round trips, finds the path's datagram size, holds a
  * congestion window per peer, packs messages into datagrams, and carries
  * control calls (one request body, one reply body, each fragmented).
- * Announcements and the table of members are here too (core/member.h).
+ * Announcements and the table of members are here too.
  *
  * Driving it: mx_ep_rx() for each datagram received, mx_ep_step() when
  * mx_ep_deadline() is reached, and after either mx_ep_tx() until it returns
@@ -81,7 +81,8 @@ struct mx_room {
 	mx_ns now;		/* in */
 };
 enum mx_fill {
-	MX_FILL_DONE,		/* written (or hlen 0: nothing to say), message finished */
+	MX_FILL_DONE,		/* written (or hlen 0: nothing to say), message finished; the
+				 * txm may be gone, the segments' memory not yet (see mx_tx) */
 	MX_FILL_MORE,		/* written, call again for the next part */
 	MX_FILL_NOROOM,		/* nothing written: try in an empty datagram */
 };
@@ -98,7 +99,8 @@ static inline bool mx_txm_queued(const struct mx_txm *m) { return !mx_list_empty
 static inline void mx_txm_cancel(struct mx_txm *m) { mx_list_del(&m->node); }
 
 /* A datagram to send: hdr[0..hdr_len) is outer header and heads, then the
- * segments in order. Valid until the next call into the endpoint. */
+ * segments in order. Keys and segments stay valid until the next call into the
+ * endpoint other than mx_ep_tx, so that several can be sent in one go. */
 struct mx_tx {
 	struct mx_addr to;
 	struct mx_peer *peer;	/* NULL: handshake with an unknown, announcement */
@@ -131,7 +133,15 @@ enum mx_peer_state {
 	MX_PEER_UP,
 	MX_PEER_SILENT,		/* was UP or HELLO; nothing heard for a while; still tried */
 	MX_PEER_REFUSED,	/* REJECT received: why in mx_peer_reject(); tried rarely */
+	MX_PEER_GONE,		/* only told, never seen: an accepted peer ends. Its messages
+				 * are unlinked and it is freed, or used anew, after the call */
 };
+/*
+ * A peer is one direction of initiation. Those we connected to live until they
+ * are put. Those we accepted (their first state is UP) end by BYE, by silence of
+ * ten minutes, by eviction when the table is full, or because the client has
+ * started anew: then GONE is told, and UP with @reborn for the new one.
+ */
 /* Finds or makes the peer for @a and starts the handshake. NULL: no memory, or
  * table full. Holds it: each connect wants one mx_peer_put. */
 struct mx_peer *mx_peer_connect(struct mx_ep *ep, const struct mx_addr *a, mx_ns now);
@@ -141,6 +151,7 @@ enum mx_status mx_peer_reject(const struct mx_peer *p);	/* BAD_KEY, BAD_VERSION,
 const struct mx_node *mx_peer_node(const struct mx_peer *p);	/* id 0 until UP once */
 const struct mx_addr *mx_peer_addr(const struct mx_peer *p);
 const struct mx_key *mx_peer_key(const struct mx_peer *p);	/* by which it proved itself (acceptor side) */
+enum mx_suite mx_peer_suite(const struct mx_peer *p);	/* of the session in use; NONE: plain */
 bool mx_peer_is_initiator(const struct mx_peer *p);	/* we connected */
 mx_ns mx_peer_heard(const struct mx_peer *p);		/* when last heard (authenticated) */
 void *mx_peer_user(const struct mx_peer *p);		/* free for the user above */
@@ -156,6 +167,20 @@ void mx_peer_window_done(struct mx_peer *p, u32 bytes);	/* answered: additive in
 void mx_peer_window_lost(struct mx_peer *p, mx_ns now);	/* timeout or gap: halved, once per RTT */
 u32 mx_peer_dgram(const struct mx_peer *p);		/* datagram size in use */
 
+/* ---- timers ---- */
+/*
+ * For the users above; run from mx_ep_step, never early, late by less than
+ * 0.3 ms. Arming, moving and cancelling are O(1). Free only when cancelled.
+ */
+struct mx_timer {
+	struct mx_list node;
+	mx_ns at;
+	void (*fn)(struct mx_timer *t, mx_ns now);
+};
+void mx_timer_init(struct mx_timer *t, void (*fn)(struct mx_timer *, mx_ns));
+void mx_timer_set(struct mx_ep *ep, struct mx_timer *t, mx_ns at);	/* MX_NEVER: cancels */
+void mx_timer_cancel(struct mx_timer *t);	/* harmless on one zeroed or not armed */
+
 /* ---- control calls ---- */
 /*
  * mx_call is embedded by the caller; @req must stay until done() is called.
@@ -167,6 +192,7 @@ u32 mx_peer_dgram(const struct mx_peer *p);		/* datagram size in use */
 struct mx_call {
 	struct mx_list node;		/* ep: calls of the peer */
 	struct mx_txm txm;
+	struct mx_timer timer;		/* repeat, or deadline */
 	struct mx_peer *peer;
 	u16 op;
 	u8 attempt;
@@ -178,8 +204,9 @@ struct mx_call {
 	mx_ns started, deadline, resend_at, rto;
 	u8 *rep;			/* reassembly, from port->alloc */
 	u32 rep_len, rep_got;
-	u64 rep_have[2];		/* fragments received, by index in units of the first */
-	u32 rep_frag;
+	u64 rep_have;			/* units received (MX_CTL_UNIT), a bit each */
+	u32 rep_crc;
+	u8 rep_status;
 	void (*done)(struct mx_call *c, enum mx_status st, const u8 *body, u32 len, mx_ns now);
 	void *user;
 };
@@ -190,7 +217,7 @@ void mx_call_start(struct mx_call *c, struct mx_peer *p, u16 op, const void *req
 void mx_call_cancel(struct mx_call *c);
 
 /* ---- members: who announces itself ---- */
-struct mx_member {		/* 120 bytes on the wire, in this order */
+struct mx_member {		/* 128 bytes on the wire, in this order */
 	struct mx_node node;	/* 8 + 8 + 64 */
 	struct mx_addr addr;	/* fam 1, zero 1, port 2, scope 4 (sent as 0), a 16 = 24 */
 	u64 capacity;		/* bytes donated */
@@ -201,7 +228,9 @@ struct mx_member {		/* 120 bytes on the wire, in this order */
 	/* not on the wire */
 	mx_ns heard;
 	u64 counter;		/* newest announcement of this incarnation */
-	struct mx_peer *peer;	/* for users; set by them, NULL at first */
+	struct mx_peer *peer;	/* for users; set by them, NULL at first. While it is
+				 * set the member is not removed; otherwise it may be when
+				 * silent for ten minutes, so keep no pointer to it */
 };
 #define MX_MEMBER_WIRE	128	/* 80 + 24 + 16 + 8 */
 enum { MX_MEMBER_SERVER = 1, MX_MEMBER_LEAVING = 2 };
@@ -261,16 +290,6 @@ struct mx_ep *mx_peer_ep(const struct mx_peer *p);
 const struct mx_node *mx_ep_node(const struct mx_ep *ep);
 /* Says BYE to all peers (queued: drain with mx_ep_tx). */
 void mx_ep_bye(struct mx_ep *ep, mx_ns now);
-/* A timer for the user above, run from mx_ep_step. */
-struct mx_timer {
-	struct mx_list node;
-	mx_ns at;
-	void (*fn)(struct mx_timer *t, mx_ns now);
-};
-/* Arms (or moves) a timer. O(log n) or O(1); several 10,000 must be cheap. */
-void mx_timer_set(struct mx_ep *ep, struct mx_timer *t, mx_ns at);
-void mx_timer_init(struct mx_timer *t, void (*fn)(struct mx_timer *, mx_ns));
-void mx_timer_cancel(struct mx_timer *t);
 
 struct mx_ep_stats {
 	u64 rx_dgrams, rx_bytes, tx_dgrams, tx_bytes;
