@@ -201,11 +201,12 @@ def spec_table(results, spec):
         for way, values in results.variants(spec, s).items():
             runs = results.runs[spec.source.name, s][way]
             sp = spread(values)
-            name = s + (f" ({way}{', the limit' if way == chosen else ''})" if way else "")
+            name = s + (f" ({way.replace(' ', ', ')}{', the limit' if way == chosen else ''})"
+                        if way else "")
             mine = way in ("", chosen)
             lines.append(
                 "| " + " | ".join([
-                    name.replace("(crc free", "(crc, free"), show(spec.metric, statistics.median(values)),
+                    name, show(spec.metric, statistics.median(values)),
                     f"{show(spec.metric, sp['min'])} to {show(spec.metric, sp['max'])}",
                     f"{show(spec.metric, sp['q1'])} to {show(spec.metric, sp['q3'])}",
                     f"{statistics.median(r.server_us for r in runs):.2f} us",
