@@ -14,7 +14,6 @@
  * In QEMU it takes itself out of the environment, so that helpers which QEMU
  * starts get the environment that memx-run was called with.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
