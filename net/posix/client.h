@@ -27,8 +27,9 @@ struct memx_opts {
 	void *user;
 };
 /* NULL: *err is a malloc'ed sentence that names cause and remedy. With neither
- * servers nor interface: /etc/memx/client.conf (server=..., interface=...,
- * key-file=...), else 127.0.0.1. */
+ * servers nor interface: the environment's MEMX_SERVERS ("host:port host:port"),
+ * else /etc/memx/client.conf (server=..., interface=..., key-file=..., a line
+ * each), else 127.0.0.1 and ::1. A key in the file is used if none is given. */
 struct memx *memx_new(const struct memx_opts *o, char **err);
 void memx_free(struct memx *m);
 struct mx_client *memx_core(struct memx *m);
@@ -36,13 +37,17 @@ mx_ns memx_now(void);			/* CLOCK_MONOTONIC */
 
 /* Event loop integration: when any fd is readable, or memx_deadline() is
  * reached, call memx_process(). After submits call memx_flush() once. */
-unsigned memx_fds(struct memx *m, int fds[4]);
+unsigned memx_fds(struct memx *m, int fds[4]);	/* the same as long as @m lives */
 mx_ns memx_deadline(struct memx *m);
 /* Receives what is there, runs timers, sends what is due. Returns the number of
  * datagrams received. Completions are called from here. */
 unsigned memx_process(struct memx *m);
 void memx_flush(struct memx *m);	/* sends what submits queued */
-bool memx_readable(struct memx *m);	/* cheap poll for AioContext io_poll: datagram waiting? */
+/* Is a datagram waiting? Cheap, changes nothing, may be called beside others. */
+bool memx_readable(const struct memx *m);
+/* Sleeps (or polls, with poll_us) until memx_process() has something to do or
+ * @until is reached. For programs without an event loop. */
+void memx_wait(struct memx *m, mx_ns until);
 
 /* A request on scattered memory. The iovec array must stay until done. */
 struct memx_req {
@@ -50,7 +55,11 @@ struct memx_req {
 	const struct iovec *iov;
 	unsigned niov;
 	size_t iov_skip;		/* bytes of iov before the request's data */
+	/* The library's; zero at first. */
 	void *stable;			/* copy, when the buffer changed while being sent */
+	void (*user_done)(struct mx_req *r, enum mx_status st);
+	unsigned at;			/* element of the last access, */
+	size_t at_off;			/* and bytes of iov before it */
 };
 void memx_submit(struct memx *m, struct mx_vol *v, struct memx_req *r);
 
@@ -62,7 +71,10 @@ int memx_op_wait(struct memx *m, void (*start)(struct memx *m, struct mx_vol_op 
 		 void *arg, char **err);	/* runs until o->done */
 int memx_create_wait(struct memx *m, const char *name, u64 size, char **err);
 int memx_rw_wait(struct memx *m, struct mx_vol *v, enum mx_req_op op, u64 off, u64 len, void *buf);
-int mx_status_errno(enum mx_status st);	/* positive errno: LOST EIO, NO_SPACE ENOSPC, FENCED ESTALE... */
+/* Positive errno: LOST EIO, NO_SPACE ENOSPC, FENCED ESTALE, OWNED EBUSY, NO_VOLUME
+ * ENOENT, EXISTS EEXIST, NO_SERVERS and UNREACHABLE EHOSTUNREACH, BAD_KEY and NO_KEY
+ * EKEYREJECTED, NO_QUORUM ENOTRECOVERABLE ... 0 for MX_OK. */
+int mx_status_errno(enum mx_status st);
 /* Waits until at least one server is known, or @timeout: -ETIMEDOUT with *err naming
  * whom it asked and what to do. */
 int memx_wait_servers(struct memx *m, mx_ns timeout, char **err);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The drive loop: what was received, timers, what is to be sent, and waiting.
+ *
+ * System calls per wake-up: one ppoll, one recvmmsg, one sendmmsg. Two things
+ * change that:
+ *  - Under load the ppoll before a recvmmsg is wasted, so reading is tried first
+ *    as long as that paid the last times (n->eager).
+ *  - With poll_us set, reading is tried for that long before sleeping. When a few
+ *    tries in a row came to nothing it rests, until something arrives within
+ *    poll_us of going to sleep; so an idle program does not spin.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+#include "net/posix/net.h"
+
+#define EAGER_MAX	4	/* tries without ppoll after one that paid */
+#define POLL_MISSES	4	/* fruitless rounds of polling before it rests */
+#define PROMPT_NS	2000	/* a ppoll this short did not sleep */
+
+mx_ns mxp_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (mx_ns)t.tv_sec * MX_SEC + (mx_ns)t.tv_nsec;
+}
+
+void mxp_all_ready(struct mxp_net *n)
+{
+	for (unsigned i = 0; i < n->nsocks; i++)
+		n->socks[i].ready = true;
+}
+
+unsigned mxp_step(struct mxp_net *n)
+{
+	mx_ns now = mxp_now();
+	unsigned count = mxp_deliver(n, now);
+
+	for (unsigned i = 0; i < n->nsocks; i++) {
+		if (!n->socks[i].ready || !mxp_recv(n, i))
+			continue;
+		count += mxp_deliver(n, now);
+		now = mxp_now();
+	}
+	if (now >= mx_ep_deadline(n->ep))
+		mx_ep_step(n->ep, now);
+	mxp_flush(n, now);
+	return count;
+}
+
+bool mxp_poll(struct mxp_net *n)
+{
+	return mxp_rx_pending(n) || (n->nsocks && mxp_recv(n, n->hot) > 0);
+}
+
+static bool any_ready(const struct mxp_net *n)
+{
+	if (mxp_rx_pending(n))
+		return true;
+	for (unsigned i = 0; i < n->nsocks; i++)
+		if (n->socks[i].ready)
+			return true;
+	return false;
+}
+
+/* True: a datagram is there, or @until has come. */
+static bool spin(struct mxp_net *n, mx_ns now, mx_ns until)
+{
+	mx_ns end = now + n->poll_us * MX_US, t;
+
+	do {
+		if (mxp_poll(n)) {
+			n->poll_misses = 0;
+			return true;
+		}
+		t = mxp_now();
+		if (t >= until)
+			return true;
+	} while (t < end);
+	n->spun += t - now;
+	n->stats.polls++;
+	n->poll_misses++;
+	return false;
+}
+
+static void sleep_until(struct mxp_net *n, mx_ns now, mx_ns until)
+{
+	struct pollfd p[MXP_SOCKS + 1];
+	struct timespec ts, *timeout = NULL;
+	unsigned i, np = 0;
+	mx_ns after;
+
+	for (i = 0; i < n->nsocks; i++)
+		p[np++] = (struct pollfd){ .fd = n->socks[i].fd, .events = POLLIN };
+	if (n->wake_fd >= 0)
+		p[np++] = (struct pollfd){ .fd = n->wake_fd, .events = POLLIN };
+	if (until != MX_NEVER) {
+		mx_ns d = until > now ? until - now : 0;
+
+		ts.tv_sec = (time_t)(d / MX_SEC);
+		ts.tv_nsec = (long)(d % MX_SEC);
+		timeout = &ts;
+	}
+	n->stats.sleeps++;
+	if (ppoll(p, np, timeout, NULL) <= 0)
+		return;
+	for (i = 0; i < n->nsocks; i++)
+		if (p[i].revents)
+			n->socks[i].ready = true;
+	after = mxp_now();
+	if (after - now < PROMPT_NS)
+		n->eager = EAGER_MAX;
+	if (n->poll_us && after - now < n->poll_us * MX_US)
+		n->poll_misses = 0;
+}
+
+void mxp_wait(struct mxp_net *n, mx_ns until)
+{
+	mx_ns now;
+
+	if (any_ready(n))
+		return;
+	now = mxp_now();
+	if (now >= until)
+		return;
+	if (n->poll_us && n->poll_misses < POLL_MISSES) {
+		if (spin(n, now, until))
+			return;
+		now = mxp_now();
+	} else if (n->eager) {
+		if (mxp_poll(n)) {
+			n->eager = EAGER_MAX;
+			return;
+		}
+		n->eager--;
+	}
+	sleep_until(n, now, until);
+}
