@@ -20,6 +20,8 @@ e2e_name=$(basename "$0" .sh)
 tap_count=0
 tap_failed=0
 tap_finished=0
+# A command for the end, whatever the way out.
+e2e_at_end=:
 work=$(mktemp -d "${TMPDIR:-/tmp}/memx-$e2e_name.XXXXXX")
 guest_work=$work
 pool_work=$work
@@ -113,6 +115,7 @@ e2e_cleanup() {
 		echo "1..$tap_count"
 		[ "$status" != 0 ] || status=1
 	fi
+	"$e2e_at_end"
 	guest_kill_all
 	pool_stop
 	if [ "$status" = 0 ]; then

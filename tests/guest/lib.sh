@@ -24,7 +24,7 @@ guest_launcher=()
 guest_keep=0
 guest_silence=120
 guest_why=
-declare -A guest_pid=()
+declare -A guest_pid=() guest_stays=()
 
 # run_tied COMMAND...: in the background, in a session of its own (so that Ctrl-C
 # reaches it through our trap only), killed when this shell goes, even by kill -9.
@@ -69,6 +69,8 @@ guest_start() {
 	: >"$dir/report"
 	guest_qemu "$name" "$image" "$mem" "$words" "$dir" "$@"
 	guest_pid[$name]=$tied_pid
+	guest_stays[$name]=0
+	[[ " $words " != *" memx.keep=1 "* ]] || guest_stays[$name]=1
 	echo "$tied_pid" >"$dir/pid"
 }
 
@@ -123,7 +125,7 @@ guest_wait() {
 		# What was written before QEMU's end is read after it was seen to end.
 		kill -0 "$pid" 2>/dev/null || over=1
 		guest_read_report "$on_line"
-		if [ "$result" = ok ] && [ "$guest_keep" = 1 ]; then
+		if [ "$result" = ok ] && [ "${guest_stays[$name]}" = 1 ]; then
 			exec 9<&-
 			return 0
 		elif [ "$over" = 1 ]; then
