@@ -9,7 +9,7 @@ need qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:
 	mke2fs:e2fsprogs jq:jq setpriv:util-linux
 
 demo=$pool_top/tools/demo
-size=(--ram 128 --array 192 --files 2)
+size=(--ram 128 --array 160 --files 1)
 log=$work/demo.log
 demo_pid=
 # Not the place where a person's own demo is noted.

@@ -24,6 +24,7 @@
 #define INSERTION_KEYS	24	/* below this an insertion sort is faster */
 #define STACK_RANGES	64	/* the smaller side first: log2(n) is enough */
 #define PROGRESS_NS	2000000000LL
+#define SWAPS_PER_LOOK	32768	/* exchanges between two looks at the clock */
 #define MIB_KEYS	(1048576 / sizeof(uint64_t))
 #define MAX_MIB		(1UL << 20)
 
@@ -62,15 +63,21 @@ static void progress_start(struct progress *progress, const char *phase)
 	printf("%s 0 %%\n", phase);
 }
 
-static void progress_add(struct progress *progress, double share)
+/* Says how far it is when the last line is old enough; @ahead is done but not counted yet. */
+static void progress_show(struct progress *progress, double ahead)
 {
 	int64_t now = now_ns();
 
-	progress->done += share;
 	if (now - progress->last_ns < PROGRESS_NS)
 		return;
 	progress->last_ns = now;
-	printf("%s %d %%\n", progress->phase, (int)(progress->done * 100));
+	printf("%s %d %%\n", progress->phase, (int)((progress->done + ahead) * 100));
+}
+
+static void progress_add(struct progress *progress, double share)
+{
+	progress->done += share;
+	progress_show(progress, 0);
 }
 
 /* splitmix64's finalizer: a bijection, so distinct inputs stay distinct. */
@@ -134,14 +141,16 @@ static uint64_t median_of_three(uint64_t a, uint64_t b, uint64_t c)
  * Hoare's partition: afterwards no key before the returned index is greater
  * than any key from it on, and both sides hold at least one key.
  */
-static size_t partition(uint64_t *keys, size_t count)
+static size_t partition(uint64_t *keys, size_t count, double share, struct progress *progress)
 {
 	uint64_t pivot = median_of_three(keys[0], keys[count / 2], keys[count - 1]);
 	size_t i = 0, j = count - 1;
 
-	for (;;) {
+	for (size_t swaps = 1;; swaps++) {
 		uint64_t t;
 
+		if (swaps % SWAPS_PER_LOOK == 0)
+			progress_show(progress, share * (i + count - j) / count);
 		while (keys[i] < pivot)
 			i++;
 		while (keys[j] > pivot)
@@ -189,8 +198,8 @@ static void sort(uint64_t *keys, size_t count, struct progress *progress)
 			progress->done += range.share;
 			continue;
 		}
-		split = partition(base, range.count);
 		pass_share = range.share / (passes(range.count) + 1);
+		split = partition(base, range.count, pass_share, progress);
 		if (range.count >= MIB_KEYS / 16)
 			progress_add(progress, pass_share);
 		else
