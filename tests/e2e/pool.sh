@@ -22,6 +22,7 @@ pool_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pool_backend=${MEMX_BACKEND:-memx}
 pool_memxd=${MEMXD:-$pool_top/build/memxd}
 pool_memxctl=${MEMXCTL:-$pool_top/build/memxctl}
+pool_launcher=${MEMX_RUN:-$pool_top/qemu-block-memx/memx-run}
 pool_memory=512M
 pool_names=()
 declare -A pool_pid=() pool_port=() pool_killed=()
@@ -33,19 +34,10 @@ pool_missing() {
 		command -v nbdkit >/dev/null || echo "nbdkit (Debian package nbdkit)"
 		return 0
 	fi
-	for file in "$pool_memxd" "$pool_memxctl" "$(pool_launcher)"; do
-		[ -x "$file" ] || { echo "$file (make builds it)" && return 0; }
+	for file in "$pool_memxd" "$pool_memxctl" "$pool_launcher" \
+		"$pool_top/build/qemu/memx-preload.so"; do
+		[ -e "$file" ] || { echo "$file (make all qemu-module builds it)" && return 0; }
 	done
-}
-
-pool_launcher() {
-	if [ -n "${MEMX_RUN:-}" ]; then
-		echo "$MEMX_RUN"
-	elif [ -x "$pool_top/build/memx-run" ]; then
-		echo "$pool_top/build/memx-run"
-	else
-		echo "$pool_top/tools/memx-run"
-	fi
 }
 
 # A UDP port of 127.0.0.1 that nobody has bound now. Somebody else may take it
@@ -96,7 +88,7 @@ pool_start() {
 	pool_names=()
 	pool_seeds=
 	[ "$pool_backend" = memx ] || return 0
-	guest_launcher=("$(pool_launcher)")
+	guest_launcher=("$pool_launcher")
 	for ((i = 1; i <= count; i++)); do
 		name=s$i
 		pool_server_start "$name"

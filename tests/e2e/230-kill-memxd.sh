@@ -38,7 +38,7 @@ held=$(held_by s2)
 check "the server to kill holds a part of the volume" [ "$held" -gt 0 ]
 pool_volume other 16M
 guest_start loss full 384 "memx.jobs=ack-loss memx.acked=400,400,400,400" \
-	"disk=$(pool_drive loss reconnect-timeout=3)" "other=$(pool_drive other reconnect-timeout=3)"
+	"disk=$(pool_drive loss timeout=3)" "other=$(pool_drive other timeout=3)"
 guest_test loss 180 "what is read is right, and a new disk works without the lost server" on_line
 check "before the loss all was readable" [ "${first_unreadable:-}" = 0 ]
 check "the loss shows as I/O errors (${unreadable:-no} sectors)" [ "${unreadable:-0}" -gt 0 ]
