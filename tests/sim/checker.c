@@ -1,0 +1,735 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See checker.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "checker.h"
+
+#define EXT_BLOCKS	2048u
+#define PAGE_BLOCKS	8u
+#define NOT_YET		0xffffffffu
+
+/* One content a block may have. */
+struct ck_cand {
+	u64 val;
+	u32 op;
+	u32 gone;		/* stamp since which it is impossible */
+};
+
+struct ck_blk {
+	struct ck_cand *c;	/* NULL: zeros since ever */
+	u16 n, cap;
+};
+
+struct ck_ext {
+	u32 no;
+	u32 wr_order;		/* newest session that completed a write here... */
+	u32 wr_stamp;		/* ...and when first */
+	struct ck_ext *next;
+	struct ck_blk blk[EXT_BLOCKS];
+};
+
+#define EXT_HASH	256u
+struct ck_vol {
+	struct ck *ck;
+	char name[64];
+	u64 salt;
+	struct ck_vol *next;
+	struct ck_ext *ext[EXT_HASH];
+	struct ck_sess *sess;		/* newest first */
+	u32 norder;
+	u32 *reads, nreads, reads_cap;	/* requests under way that read */
+};
+
+struct ck_sess {
+	struct ck_vol *vol;
+	struct ck_sess *older;
+	u32 order;		/* 1, 2, ... as they opened */
+	u32 opened;
+	bool forced, over;
+	char who[24];
+};
+
+struct ck_op {
+	struct ck_sess *sess;	/* NULL: a crash, a resize */
+	u64 blk;
+	u32 n;
+	u8 kind, how;
+	u32 submit, done;	/* 0: under way */
+};
+
+struct ck {
+	void (*say)(void *ctx, const char *why);
+	void *ctx;
+	u32 stamp;
+	struct ck_op *ops;	/* 0 is "since ever" */
+	u32 nops, ops_cap;
+	struct ck_vol *vols;
+};
+
+static void broken(struct ck *c, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
+static void broken(struct ck *c, const char *fmt, ...)
+{
+	char why[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	c->say(c->ctx, why);
+	abort();
+}
+
+static void *grow(void *p, u32 *cap, size_t size)
+{
+	*cap = *cap ? *cap * 2 : 16;
+	p = realloc(p, *cap * size);
+	if (!p)
+		abort();
+	return p;
+}
+
+u32 ck_stamp(struct ck *c) { return ++c->stamp; }
+
+static u32 op_new(struct ck *c, struct ck_sess *s, enum ck_kind kind, u64 blk, u32 n)
+{
+	if (c->nops == c->ops_cap)
+		c->ops = grow(c->ops, &c->ops_cap, sizeof *c->ops);
+	c->ops[c->nops] = (struct ck_op){
+		.sess = s, .blk = blk, .n = n, .kind = (u8)kind, .submit = ck_stamp(c),
+	};
+	return c->nops++;
+}
+
+struct ck *ck_new(void (*fn)(void *, const char *), void *ctx)
+{
+	struct ck *c = calloc(1, sizeof *c);
+
+	if (!c)
+		abort();
+	c->say = fn;
+	c->ctx = ctx;
+	op_new(c, NULL, CK_WRITE_ZEROS, 0, 0);
+	c->ops[0].done = ck_stamp(c);
+	return c;
+}
+
+static void vol_free(struct ck_vol *v)
+{
+	struct ck_sess *s;
+	struct ck_ext *e;
+	u32 i, b;
+
+	for (i = 0; i < EXT_HASH; i++)
+		while ((e = v->ext[i])) {
+			v->ext[i] = e->next;
+			for (b = 0; b < EXT_BLOCKS; b++)
+				free(e->blk[b].c);
+			free(e);
+		}
+	while ((s = v->sess)) {
+		v->sess = s->older;
+		free(s);
+	}
+	free(v->reads);
+	free(v);
+}
+
+void ck_free(struct ck *c)
+{
+	struct ck_vol *v;
+
+	while ((v = c->vols)) {
+		c->vols = v->next;
+		vol_free(v);
+	}
+	free(c->ops);
+	free(c);
+}
+
+struct ck_vol *ck_vol_new(struct ck *c, const char *name)
+{
+	struct ck_vol *v = calloc(1, sizeof *v);
+
+	if (!v)
+		abort();
+	v->ck = c;
+	snprintf(v->name, sizeof v->name, "%s", name);
+	v->salt = (ck_stamp(c) + 1) * 0x9e3779b97f4a7c15ull;
+	v->next = c->vols;
+	c->vols = v;
+	return v;
+}
+
+/* ---- contents ---- */
+
+/* A content's number names its write: request << 8 | version of the buffer. */
+u64 ck_value(u32 op, u32 version) { return (u64)op << 8 | (version & 0xff); }
+static u32 val_op(u64 val) { return (u32)(val >> 8); }
+
+static u64 pattern(const struct ck_vol *v, u64 val, u64 blk)
+{
+	u64 x = (val + 1) * 0xbf58476d1ce4e5b9ull ^ (blk + v->salt) * 0x94d049bb133111ebull;
+
+	return x ^ x >> 29;
+}
+
+void ck_fill(const struct ck_vol *v, u64 val, u64 blk, u8 *out)
+{
+	u64 x = pattern(v, val, blk), w[CK_BLOCK / 8];
+	u32 i;
+
+	if (val == CK_ZERO) {
+		memset(out, 0, CK_BLOCK);
+		return;
+	}
+	w[0] = val;
+	for (i = 1; i < CK_BLOCK / 8; i++)
+		w[i] = x + i * 0x9e3779b97f4a7c15ull;
+	memcpy(out, w, CK_BLOCK);
+}
+
+static u64 identify(const struct ck_vol *v, u64 blk, const u8 *data)
+{
+	u64 w[CK_BLOCK / 8], x, bad = 0;
+	u32 i;
+
+	memcpy(w, data, CK_BLOCK);
+	if (!w[0]) {
+		for (i = 1; i < CK_BLOCK / 8; i++)
+			bad |= w[i];
+		return bad ? CK_BAD : CK_ZERO;
+	}
+	x = pattern(v, w[0], blk);
+	for (i = 1; i < CK_BLOCK / 8; i++)
+		bad |= w[i] ^ (x + i * 0x9e3779b97f4a7c15ull);
+	return bad ? CK_BAD : w[0];
+}
+
+/* ---- the sets ---- */
+
+static struct ck_ext *ext_find(const struct ck_vol *v, u32 no)
+{
+	struct ck_ext *e = v->ext[no % EXT_HASH];
+
+	while (e && e->no != no)
+		e = e->next;
+	return e;
+}
+
+static struct ck_ext *ext_get(struct ck_vol *v, u32 no)
+{
+	struct ck_ext *e = ext_find(v, no);
+
+	if (e)
+		return e;
+	e = calloc(1, sizeof *e);
+	if (!e)
+		abort();
+	e->no = no;
+	e->next = v->ext[no % EXT_HASH];
+	v->ext[no % EXT_HASH] = e;
+	return e;
+}
+
+static struct ck_blk *blk_get(struct ck_vol *v, u64 blk)
+{
+	return &ext_get(v, (u32)(blk / EXT_BLOCKS))->blk[blk % EXT_BLOCKS];
+}
+
+/* Nothing that could still be returned needs what was impossible before this. */
+static u32 oldest_read(const struct ck_vol *v)
+{
+	u32 i, min = NOT_YET;
+
+	for (i = 0; i < v->nreads; i++)
+		min = mx_min_u32(min, v->ck->ops[v->reads[i]].submit);
+	return min == NOT_YET ? v->ck->stamp : min;
+}
+
+static void blk_add(struct ck_vol *v, struct ck_blk *b, u64 val, u32 op)
+{
+	u16 i, k;
+
+	if (!b->c) {
+		b->cap = 4;
+		b->c = malloc(b->cap * sizeof *b->c);
+		if (!b->c)
+			abort();
+		b->c[b->n++] = (struct ck_cand){ .val = CK_ZERO, .op = 0, .gone = NOT_YET };
+	}
+	if (b->n == b->cap) {
+		u32 keep = oldest_read(v);
+
+		for (i = k = 0; i < b->n; i++)
+			if (b->c[i].gone >= keep)
+				b->c[k++] = b->c[i];
+		b->n = k;
+	}
+	if (b->n == b->cap) {
+		b->cap *= 2;
+		b->c = realloc(b->c, b->cap * sizeof *b->c);
+		if (!b->c)
+			abort();
+	}
+	b->c[b->n++] = (struct ck_cand){ .val = val, .op = op, .gone = NOT_YET };
+}
+
+static bool blk_has(const struct ck_vol *v, u64 blk, u64 val, u32 since)
+{
+	const struct ck_ext *e = ext_find(v, (u32)(blk / EXT_BLOCKS));
+	const struct ck_blk *b = e ? &e->blk[blk % EXT_BLOCKS] : NULL;
+	u16 i;
+
+	if (!b || !b->c)
+		return val == CK_ZERO;
+	for (i = 0; i < b->n; i++)
+		if (b->c[i].val == val && b->c[i].gone > since)
+			return true;
+	return false;
+}
+
+static const char *val_text(const struct ck *c, u64 val, char *out, size_t len)
+{
+	if (val == CK_ZERO)
+		snprintf(out, len, "zeros");
+	else if (val == CK_LOST)
+		snprintf(out, len, "lost");
+	else if (val == CK_BAD)
+		snprintf(out, len, "something never written here");
+	else if (val_op(val) >= c->nops)
+		snprintf(out, len, "an unknown request's data");
+	else
+		snprintf(out, len, "#%u.%u", val_op(val), (u32)(val & 0xff));
+	return out;
+}
+
+static void fail_read(struct ck_vol *v, u32 op, u64 blk, u64 got)
+{
+	struct ck *c = v->ck;
+	const struct ck_blk *b = blk_get(v, blk);
+	char set[700] = "", one[64];
+	size_t at = 0;
+	u16 i;
+
+	for (i = 0; i < b->n && at < sizeof set - 80; i++) {
+		const struct ck_op *o = &c->ops[b->c[i].op];
+
+		at += (size_t)snprintf(set + at, sizeof set - at, " %s%s(%u..%u)%s",
+			b->c[i].gone > c->ops[op].submit ? "" : "no longer ",
+			val_text(c, b->c[i].val, one, sizeof one), o->submit, o->done,
+			i + 1 < b->n ? "," : "");
+	}
+	broken(c, "%s: read #%u by %s returned %s at block %llu (extent %llu, byte %llu); allowed:%s",
+	     v->name, op, c->ops[op].sess->who, val_text(c, got, one, sizeof one),
+	     (unsigned long long)blk, (unsigned long long)(blk / EXT_BLOCKS),
+	     (unsigned long long)(blk * CK_BLOCK), b->c ? set : " zeros (never written)");
+}
+
+/* ---- sessions ---- */
+
+struct ck_sess *ck_open(struct ck_vol *v, const char *who, bool forced)
+{
+	struct ck_sess *s = calloc(1, sizeof *s);
+
+	if (!s)
+		abort();
+	s->vol = v;
+	s->order = ++v->norder;
+	s->opened = ck_stamp(v->ck);
+	s->forced = forced;
+	snprintf(s->who, sizeof s->who, "%s", who);
+	s->older = v->sess;
+	v->sess = s;
+	return s;
+}
+
+u32 ck_overtaken(const struct ck_sess *s)
+{
+	return s->vol->norder - s->order;
+}
+
+static void forget_reads(struct ck_sess *s)
+{
+	struct ck_vol *v = s->vol;
+	u32 i, k;
+
+	for (i = k = 0; i < v->nreads; i++)
+		if (v->ck->ops[v->reads[i]].sess != s)
+			v->reads[k++] = v->reads[i];
+	v->nreads = k;
+}
+
+void ck_crash(struct ck_sess *s)
+{
+	s->over = true;
+	forget_reads(s);
+}
+
+void ck_close(struct ck_sess *s)
+{
+	struct ck *c = s->vol->ck;
+	u32 i;
+
+	for (i = 1; i < c->nops; i++)
+		if (c->ops[i].sess == s && !c->ops[i].done)
+			broken(c, "%s: %s closed with request #%u still under way", s->vol->name,
+			     s->who, i);
+	s->over = true;
+	forget_reads(s);
+}
+
+/* The session that came right after @s. */
+static const struct ck_sess *next_sess(const struct ck_sess *s)
+{
+	const struct ck_sess *t = s->vol->sess;
+
+	if (t == s)
+		return NULL;
+	while (t->older != s)
+		t = t->older;
+	return t;
+}
+
+static void check_owner(struct ck_vol *v, u32 op)
+{
+	struct ck *c = v->ck;
+	const struct ck_op *o = &c->ops[op];
+	const struct ck_sess *next = next_sess(o->sess);
+	u64 blk;
+
+	/* Whoever waits for the lease may count on the owner before being
+	 * silent. A forced takeover cannot: it was told that owner is dead. */
+	if (next && !next->forced)
+		broken(c, "%s: request #%u of %s completed although %s has owned the volume since "
+		     "stamp %u (#%u began at %u)", v->name, op, o->sess->who, next->who,
+		     next->opened, op, o->submit);
+	if (o->kind == CK_READ)
+		return;
+	for (blk = o->blk; blk < o->blk + o->n; blk += EXT_BLOCKS - blk % EXT_BLOCKS) {
+		struct ck_ext *e = ext_get(v, (u32)(blk / EXT_BLOCKS));
+
+		if (e->wr_order > o->sess->order && e->wr_stamp < o->submit)
+			broken(c, "%s: write #%u of the old owner %s, begun at %u, completed in extent "
+			     "%u, where a newer owner had completed one at %u", v->name, op,
+			     o->sess->who, o->submit, e->no, e->wr_stamp);
+		if (e->wr_order < o->sess->order) {
+			e->wr_order = o->sess->order;
+			e->wr_stamp = o->done;
+		}
+	}
+}
+
+/* ---- requests ---- */
+
+u32 ck_begin(struct ck_sess *s, enum ck_kind kind, u64 blk, u32 n)
+{
+	struct ck_vol *v = s->vol;
+	u32 op = op_new(v->ck, s, kind, blk, n), i;
+
+	if (kind == CK_READ) {
+		if (v->nreads == v->reads_cap)
+			v->reads = grow(v->reads, &v->reads_cap, sizeof *v->reads);
+		v->reads[v->nreads++] = op;
+		return op;
+	}
+	for (i = 0; i < n; i++)
+		blk_add(v, blk_get(v, blk + i), kind == CK_WRITE ? ck_value(op, 0) : CK_ZERO, op);
+	return op;
+}
+
+void ck_changed(struct ck_vol *v, u32 op, u64 blk, u32 version)
+{
+	blk_add(v, blk_get(v, blk), version ? ck_value(op, version) : CK_ZERO, op);
+}
+
+void ck_put_zeros(struct ck_vol *v, u32 op, u64 blk)
+{
+	struct ck_blk *b = blk_get(v, blk);
+	u16 i;
+
+	for (i = 0; i < b->n; i++)
+		if (b->c[i].op == op)
+			b->c[i].val = CK_ZERO;
+}
+
+/* Has C's request ended before X's began? Then C is older wherever both are. */
+static bool before(const struct ck_op *c, const struct ck_op *x)
+{
+	return c->done && c->done < x->submit;
+}
+
+static void end_write(struct ck_vol *v, u32 op, enum ck_end how)
+{
+	struct ck *c = v->ck;
+	const struct ck_op *w = &c->ops[op];
+	u64 blk;
+	u16 i;
+
+	for (blk = w->blk; blk < w->blk + w->n; blk++) {
+		struct ck_blk *b = blk_get(v, blk);
+
+		for (i = 0; i < b->n; i++) {
+			struct ck_cand *k = &b->c[i];
+			const struct ck_op *o = &c->ops[k->op];
+
+			if (k->gone != NOT_YET)
+				continue;
+			if (how == CK_REFUSED) {
+				if (k->op == op)
+					k->gone = 0;
+			} else if (k->op != op &&
+				   (before(o, w) || (o->sess && o->sess->order < w->sess->order))) {
+				k->gone = w->done;
+			}
+		}
+	}
+}
+
+/* The candidate that a read's block matches; NULL if several do (zeros). */
+static struct ck_cand *match(struct ck_vol *v, u32 op, u64 blk, const u8 *data, struct ck_blk **bp)
+{
+	u64 val = identify(v, blk, data);
+	const struct ck_ext *e = ext_find(v, (u32)(blk / EXT_BLOCKS));
+	struct ck_blk *b = e ? (struct ck_blk *)&e->blk[blk % EXT_BLOCKS] : NULL;
+	struct ck_cand *hit = NULL;
+	u32 hits = 0;
+	u16 i;
+
+	*bp = b;
+	if (!b || !b->c) {
+		if (val != CK_ZERO)
+			fail_read(v, op, blk, val);
+		return NULL;
+	}
+	for (i = 0; i < b->n; i++)
+		if (b->c[i].val == val && b->c[i].gone > v->ck->ops[op].submit) {
+			hit = &b->c[i];
+			hits++;
+		}
+	if (!hits)
+		fail_read(v, op, blk, val);
+	return hits == 1 ? hit : NULL;
+}
+
+/* A read saw @x: what is thereby over? */
+static void saw(struct ck *c, const struct ck_op *r, struct ck_blk *b, const struct ck_cand *x)
+{
+	const struct ck_op *ox = &c->ops[x->op];
+	u16 i;
+
+	for (i = 0; i < b->n; i++) {
+		struct ck_cand *k = &b->c[i];
+		const struct ck_op *o = &c->ops[k->op];
+		bool landed = o->done && o->how == CK_OK && o->done < r->submit;
+		bool fenced = o->sess && o->sess->order < r->sess->order;
+
+		if (k == x || k->gone != NOT_YET)
+			continue;
+		if (before(o, ox) || landed || fenced)
+			k->gone = r->done;
+	}
+}
+
+static bool covers(const struct ck_op *o, u64 blk)
+{
+	return blk >= o->blk && blk < o->blk + o->n;
+}
+
+/* Blocks of one page, as one read saw them: is one write there only in part? */
+static void check_torn(struct ck_vol *v, u32 op, u64 blk, struct ck_cand **x, u32 n)
+{
+	struct ck *c = v->ck;
+	u32 i, j;
+
+	for (i = 0; i < n; i++)
+		for (j = 0; j < n; j++) {
+			const struct ck_op *a, *b;
+
+			if (!x[i] || !x[j] || x[i]->op == x[j]->op)
+				continue;
+			a = &c->ops[x[i]->op];
+			b = &c->ops[x[j]->op];
+			if (!covers(a, blk + j))
+				continue;
+			if (before(b, a) || covers(b, blk + i))
+				broken(c, "%s: read #%u saw a torn page: block %llu is of #%u, block %llu "
+				     "of #%u", v->name, op, (unsigned long long)(blk + i), x[i]->op,
+				     (unsigned long long)(blk + j), x[j]->op);
+		}
+}
+
+static void end_read_ok(struct ck_vol *v, u32 op, const u8 *data)
+{
+	struct ck *c = v->ck;
+	const struct ck_op *r = &c->ops[op];
+	struct ck_cand *x[PAGE_BLOCKS];
+	struct ck_blk *b[PAGE_BLOCKS];
+	u64 blk = r->blk, end = r->blk + r->n;
+	u32 i, n;
+
+	for (; blk < end; blk += n) {
+		n = (u32)mx_min_u64(PAGE_BLOCKS - blk % PAGE_BLOCKS, end - blk);
+		for (i = 0; i < n; i++)
+			x[i] = match(v, op, blk + i, data + (blk + i - r->blk) * CK_BLOCK, &b[i]);
+		check_torn(v, op, blk, x, n);
+		for (i = 0; i < n; i++)
+			if (x[i])
+				saw(c, r, b[i], x[i]);
+	}
+}
+
+/* Only what a crash took may be called lost: somewhere in the pages touched. */
+static void check_lost(struct ck_vol *v, u32 op)
+{
+	const struct ck_op *o = &v->ck->ops[op];
+	u64 blk = o->blk - o->blk % PAGE_BLOCKS;
+	u64 end = (o->blk + o->n + PAGE_BLOCKS - 1) / PAGE_BLOCKS * PAGE_BLOCKS;
+
+	for (; blk < end; blk++)
+		if (blk_has(v, blk, CK_LOST, o->submit))
+			return;
+	broken(v->ck, "%s: #%u by %s (blocks %llu + %u, extent %llu) ended with \"lost\", but no crash "
+	     "took any of it", v->name, op, o->sess->who, (unsigned long long)o->blk, o->n,
+	     (unsigned long long)(o->blk / EXT_BLOCKS));
+}
+
+void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
+{
+	struct ck *c = v->ck;
+	struct ck_op *o = &c->ops[op];
+	u32 i;
+
+	if (o->done)
+		broken(c, "%s: request #%u of %s ended twice", v->name, op, o->sess->who);
+	if (o->sess->over)
+		broken(c, "%s: request #%u of %s ended after its session", v->name, op, o->sess->who);
+	o->done = ck_stamp(c);
+	o->how = (u8)how;
+	if (how == CK_OK)
+		check_owner(v, op);
+	if (how == CK_ENDED_LOST)
+		check_lost(v, op);
+	if (o->kind != CK_READ) {
+		if (how == CK_OK || how == CK_REFUSED)
+			end_write(v, op, how);
+		return;
+	}
+	if (how == CK_OK)
+		end_read_ok(v, op, data);
+	for (i = 0; i < v->nreads; i++)
+		if (v->reads[i] == op) {
+			v->reads[i] = v->reads[--v->nreads];
+			break;
+		}
+}
+
+/* ---- block status, loss, resize ---- */
+
+void ck_run_zero(struct ck_vol *v, u32 since, u64 blk, u64 n)
+{
+	u64 b;
+
+	for (b = blk; b < blk + n; b++)
+		if (!blk_has(v, b, CK_ZERO, since))
+			broken(v->ck, "%s: block status says block %llu reads as zeros; it holds data",
+			     v->name, (unsigned long long)b);
+}
+
+void ck_run_lost(struct ck_vol *v, u32 since, u64 blk, u64 n)
+{
+	u64 b;
+
+	for (b = blk; b < blk + n; b++)
+		if (blk_has(v, b, CK_LOST, since))
+			return;
+	broken(v->ck, "%s: block status says block %llu is lost, but no crash took it", v->name,
+	     (unsigned long long)blk);
+}
+
+void ck_lost(struct ck_vol *v, u32 extent)
+{
+	struct ck *c = v->ck;
+	u32 op = op_new(c, NULL, CK_CRASH, (u64)extent * EXT_BLOCKS, EXT_BLOCKS), i;
+
+	c->ops[op].done = ck_stamp(c);
+	for (i = 0; i < EXT_BLOCKS; i++)
+		blk_add(v, blk_get(v, (u64)extent * EXT_BLOCKS + i), CK_LOST, op);
+}
+
+u32 ck_shrink_begin(struct ck_vol *v, u64 blk)
+{
+	struct ck_ext *e;
+	u32 op = op_new(v->ck, NULL, CK_RESIZE, blk, 0), i, b;
+
+	for (i = 0; i < EXT_HASH; i++)
+		for (e = v->ext[i]; e; e = e->next)
+			for (b = 0; b < EXT_BLOCKS; b++)
+				if (e->blk[b].c && (u64)e->no * EXT_BLOCKS + b >= blk)
+					blk_add(v, &e->blk[b], CK_ZERO, op);
+	return op;
+}
+
+void ck_shrink_end(struct ck_vol *v, u32 op, u64 blk, enum ck_end how)
+{
+	struct ck *c = v->ck;
+	struct ck_op *o = &c->ops[op];
+	struct ck_ext *e;
+	u32 i, b;
+	u16 k;
+
+	o->done = ck_stamp(c);
+	o->how = (u8)how;
+	if (how != CK_OK && how != CK_REFUSED)
+		return;
+	for (i = 0; i < EXT_HASH; i++)
+		for (e = v->ext[i]; e; e = e->next)
+			for (b = 0; b < EXT_BLOCKS; b++) {
+				if ((u64)e->no * EXT_BLOCKS + b < blk)
+					continue;
+				for (k = 0; k < e->blk[b].n; k++) {
+					struct ck_cand *x = &e->blk[b].c[k];
+
+					if (x->gone != NOT_YET)
+						continue;
+					if (how == CK_REFUSED && x->op == op)
+						x->gone = 0;
+					if (how == CK_OK && before(&c->ops[x->op], o))
+						x->gone = o->done;
+				}
+			}
+}
+
+void ck_recovered(struct ck_vol *v)
+{
+	struct ck *c = v->ck;
+	struct ck_ext *e;
+	u32 op = op_new(c, NULL, CK_CRASH, 0, 0), i, b;
+
+	c->ops[op].done = ck_stamp(c);
+	for (i = 0; i < EXT_HASH; i++)
+		for (e = v->ext[i]; e; e = e->next)
+			for (b = 0; b < EXT_BLOCKS; b++)
+				if (blk_has(v, (u64)e->no * EXT_BLOCKS + b, CK_LOST, c->stamp - 1))
+					blk_add(v, &e->blk[b], CK_ZERO, op);
+}
+
+bool ck_may_be_lost(const struct ck_vol *v, u64 blk)
+{
+	return blk_has(v, blk, CK_LOST, v->ck->stamp);
+}
+
+u64 ck_blocks_lost(const struct ck_vol *v)
+{
+	const struct ck_ext *e;
+	u64 n = 0;
+	u32 i, b;
+
+	for (i = 0; i < EXT_HASH; i++)
+		for (e = v->ext[i]; e; e = e->next)
+			for (b = 0; b < EXT_BLOCKS; b++)
+				n += e->blk[b].c && blk_has(v, (u64)e->no * EXT_BLOCKS + b, CK_LOST,
+							    v->ck->stamp);
+	return n;
+}

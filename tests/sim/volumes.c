@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Operations on volumes by name: create, delete, resize, info, list, recover;
+ * and what is known of which instance of a name exists.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "life.h"
+
+enum side_kind { SIDE_CREATE, SIDE_DELETE, SIDE_RESIZE, SIDE_INFO, SIDE_LIST, SIDE_RECOVER };
+static const char *const side_names[] = { "create", "delete", "resize", "info", "list", "recover" };
+
+struct side {
+	struct mx_vol_op o;
+	struct mx_list node;
+	struct life_client *c;
+	enum side_kind kind;
+	u32 vol;
+	struct life_create *cr;	/* create, resize: which instance */
+	u64 size;
+	u64 cands;		/* delete: instances it may have hit, by index */
+	u32 shrink_op;
+	bool shrinks, fair_exists;
+	mx_ns begun;
+};
+
+bool side_busy(const struct life_client *c) { return !mx_list_empty(&c->side); }
+
+void side_drop(struct life_client *c)
+{
+	struct life *l = c->l;
+	u32 i;
+
+	while (!mx_list_empty(&c->side)) {
+		struct side *s = mx_list_entry(c->side.next, struct side, node);
+
+		if (s->kind == SIDE_CREATE)
+			s->cr->state = CR_UNKNOWN;
+		for (i = 0; s->kind == SIDE_DELETE && i < l->ncreates; i++)
+			if (s->cands >> i & 1) {
+				l->creates[i].deletes--;
+				l->creates[i].deleted = DEL_UNKNOWN;
+			}
+		if (s->kind == SIDE_RESIZE && s->shrinks && s->cr->ck)
+			ck_shrink_end(s->cr->ck, s->shrink_op, s->size / MX_BLOCK, CK_FAILED);
+		if (s->kind == SIDE_RESIZE)
+			s->cr->resizing = false;
+		mx_list_del(&s->node);
+		free(s);
+	}
+}
+
+/* ---- which instances there are ---- */
+
+static bool instance_maybe(const struct life_create *cr)
+{
+	return cr->state != CR_REFUSED && cr->deleted != DEL_OK;
+}
+
+u32 vols_alive(struct life *l, u32 vol)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < l->ncreates; i++)
+		n += l->creates[i].vol == vol && l->creates[i].state == CR_OK &&
+		     l->creates[i].deleted == DEL_NONE && !l->creates[i].deletes;
+	return n;
+}
+
+u32 vols_maybe(struct life *l, u32 vol)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < l->ncreates; i++)
+		n += l->creates[i].vol == vol && instance_maybe(&l->creates[i]);
+	return n;
+}
+
+/* Did crashes take so many of its holders that it may be past finding? */
+bool vols_instance_gone(const struct life *l, u32 i)
+{
+	const struct life_create *cr = &l->creates[i];
+	u32 holders = cr->nholders ? cr->nholders : mx_min_u32(l->w.nservers, MX_HOLDERS_WANT);
+
+	return (u32)__builtin_popcount(cr->holders_hit) > holders - mx_majority(holders);
+}
+
+bool vols_may_be_gone(struct life *l, u32 vol)
+{
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].vol == vol && l->creates[i].state == CR_OK &&
+		    l->creates[i].deleted == DEL_NONE &&
+		    !vols_instance_gone(l, i))
+			return false;
+	return true;
+}
+
+/* Who wrote this descriptor? It must be a create we know of, in a state in which
+ * it can be met. */
+struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol)
+{
+	struct life_create *cr = NULL;
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].op_id == d->op_id)
+			cr = &l->creates[i];
+	if (!cr || cr->vol != vol)
+		sim_fail(&l->w, "%s has a descriptor that no create wrote", l->vols[vol].name);
+	if (cr->state == CR_REFUSED)
+		sim_fail(&l->w, "%s: an instance is there whose create was refused", d->name);
+	if (cr->deleted == DEL_OK)
+		sim_fail(&l->w, "%s: an instance is there that was deleted", d->name);
+	if (cr->have_uuid && memcmp(cr->uuid, d->uuid, MX_UUID))
+		sim_fail(&l->w, "%s: one create made two volumes", d->name);
+	if (!cr->have_uuid) {
+		memcpy(cr->uuid, d->uuid, MX_UUID);
+		cr->have_uuid = true;
+		cr->ck = ck_vol_new(l->ck, d->name);
+	}
+	cr->state = cr->state == CR_UNKNOWN ? CR_OK : cr->state;
+	if (!cr->deletes)
+		cr->deleted = DEL_NONE;
+	if (!cr->recovered && d->size != cr->size_a && d->size != cr->size_b)
+		sim_fail(&l->w, "%s: size %llu, expected %llu or %llu", d->name,
+			 (unsigned long long)d->size, (unsigned long long)cr->size_a,
+			 (unsigned long long)cr->size_b);
+	return cr;
+}
+
+/* ---- running one ---- */
+
+static struct side *side_new(struct life_client *c, enum side_kind kind, u32 vol,
+			     void (*done)(struct mx_vol_op *, enum mx_status, const char *, mx_ns))
+{
+	struct side *s = calloc(1, sizeof *s);
+
+	if (!s)
+		abort();
+	s->c = c;
+	s->kind = kind;
+	s->vol = vol;
+	s->begun = c->l->w.now;
+	s->o.done = done;
+	s->o.user = s;
+	mx_list_add_tail(&c->side, &s->node);
+	TR(&c->l->w, "%s: %s %s", c->n->name, side_names[kind], c->l->vols[vol].name);
+	return s;
+}
+
+static void side_end(struct side *s, enum mx_status st, const char *err)
+{
+	struct life *l = s->c->l;
+
+	TR(&l->w, "%s: %s %s: %s%s%s", s->c->n->name, side_names[s->kind], l->vols[s->vol].name,
+	   sim_status(st), err && st ? ": " : "", err && st ? err : "");
+	world_mix(&l->w, l->w.now ^ (u64)st << 32 ^ (u64)s->kind << 48);
+	if (st != MX_OK && (!err || !*err))
+		sim_fail(&l->w, "%s of %s failed (%s) without a sentence that says why",
+			 side_names[s->kind], l->vols[s->vol].name, sim_status(st));
+	mx_list_del(&s->node);
+	free(s);
+}
+
+static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	struct life_create *cr = s->cr;
+	struct life *l = s->c->l;
+
+	(void)now;
+	if (st == MX_OK) {
+		if (cr->state == CR_PENDING || cr->state == CR_UNKNOWN)
+			cr->state = CR_OK;
+		l->st.creates++;
+		cr->holders_hit = 0;
+	} else if (st == MX_ST_EXISTS) {
+		/* A retry's EXISTS says nothing of the first try. */
+		if (vols_maybe(l, s->vol) <= 1 && !s->fair_exists)
+			sim_fail(&l->w, "create of %s: exists, but nobody made it",
+				 l->vols[s->vol].name);
+		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
+	} else {
+		cr->state = CR_UNKNOWN;
+	}
+	cr->ended = l->w.now;
+	side_end(s, st, err);
+}
+
+/* A name is reserved for a while by whoever tries to create it. */
+static bool lately_tried(struct life *l, u32 vol, const struct life_create *but)
+{
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++) {
+		const struct life_create *cr = &l->creates[i];
+
+		if (cr != but && cr->vol == vol &&
+		    (cr->state == CR_PENDING || l->w.now < cr->ended + 60 * MX_SEC))
+			return true;
+	}
+	return false;
+}
+
+void vols_create(struct life_client *c, u32 vol)
+{
+	struct life *l = c->l;
+	struct life_create *cr = NULL;
+	struct side *s;
+	u32 i;
+
+	/* Often again a create whose end is not known: the same create. */
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].vol == vol && l->creates[i].state == CR_UNKNOWN &&
+		    l->creates[i].deleted == DEL_NONE && !l->creates[i].deletes &&
+		    rng_below(&l->w.rng_work, 4))
+			cr = &l->creates[i];
+	if (!cr && l->ncreates == LIFE_CREATES_MAX)
+		return;
+	if (!cr) {
+		cr = &l->creates[l->ncreates++];
+		memset(cr, 0, sizeof *cr);
+		cr->op_id = rng_u64(&l->w.rng_work) | 1;
+		cr->vol = vol;
+		cr->size_a = cr->size_b = l->vols[vol].size;
+	}
+	cr->state = CR_PENDING;
+	cr->tries++;
+	s = side_new(c, SIDE_CREATE, vol, create_done);
+	s->cr = cr;
+	s->fair_exists = lately_tried(l, vol, cr);
+	mx_client_create(c->n->cli, l->vols[vol].name, cr->size_a, cr->op_id, &s->o, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void delete_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	struct life *l = s->c->l;
+	bool refused = st == MX_ST_OWNED || st == MX_ST_NO_VOLUME || st == MX_ST_NAME_CLASH ||
+		       st == MX_ST_DENIED;
+	bool sure = st == MX_OK && !(s->cands & (s->cands - 1));
+	u32 i;
+
+	(void)now;
+	if (st == MX_OK)
+		l->st.deletes++;
+	for (i = 0; i < l->ncreates; i++) {
+		if (!(s->cands >> i & 1))
+			continue;
+		l->creates[i].deletes--;
+		if (refused || l->creates[i].deleted == DEL_OK)
+			continue;
+		l->creates[i].deleted = sure ? DEL_OK : DEL_UNKNOWN;
+	}
+	side_end(s, st, err);
+}
+
+void vols_delete(struct life_client *c, u32 vol, bool force)
+{
+	struct life *l = c->l;
+	struct side *s = side_new(c, SIDE_DELETE, vol, delete_done);
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].vol == vol && instance_maybe(&l->creates[i])) {
+			s->cands |= 1ull << i;
+			l->creates[i].deletes++;
+		}
+	mx_client_delete(c->n->cli, l->vols[vol].name, force, &s->o, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void resize_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	struct life_create *cr = s->cr;
+	bool refused = st == MX_ST_OWNED || st == MX_ST_NO_VOLUME || st == MX_ST_NAME_CLASH ||
+		       st == MX_ST_DENIED || st == MX_ST_INVALID;
+
+	(void)now;
+	cr->resizing = false;
+	if (st == MX_OK)
+		cr->size_a = s->size;
+	if (st == MX_OK || refused)
+		cr->size_b = cr->size_a;
+	if (s->shrinks && cr->ck)
+		ck_shrink_end(cr->ck, s->shrink_op, s->size / MX_BLOCK,
+			      st == MX_OK ? CK_OK : refused ? CK_REFUSED : CK_FAILED);
+	s->c->l->st.resizes += st == MX_OK;
+	side_end(s, st, err);
+}
+
+void vols_resize(struct life_client *c, u32 vol)
+{
+	struct life *l = c->l;
+	struct life_create *cr = NULL;
+	struct side *s;
+	u32 i, n = 0;
+
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].vol == vol && instance_maybe(&l->creates[i])) {
+			cr = &l->creates[i];
+			n++;
+		}
+	/* Only where it is plain what is resized, and what its size is. */
+	if (n != 1 || cr->state != CR_OK || cr->resizing || cr->deletes || cr->size_a != cr->size_b ||
+	    cr->deleted != DEL_NONE)
+		return;
+	s = side_new(c, SIDE_RESIZE, vol, resize_done);
+	s->cr = cr;
+	s->size = mx_max_u64(1, cr->size_a / MX_BLOCK * rng_range(&l->w.rng_work, 1, 8) / 4) * MX_BLOCK;
+	s->shrinks = s->size < cr->size_a;
+	cr->resizing = true;
+	cr->size_b = s->size;
+	if (s->shrinks && cr->ck)
+		s->shrink_op = ck_shrink_begin(cr->ck, s->size / MX_BLOCK);
+	mx_client_resize(c->n->cli, l->vols[vol].name, s->size, rng_below(&l->w.rng_work, 4),
+			 &s->o, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void info_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	const struct mx_hstate *h = o->priv;
+
+	(void)now;
+	if (st == MX_OK && h->desc->state == MX_VOL_LIVE && strcmp(h->desc->name,
+								   s->c->l->vols[s->vol].name))
+		sim_fail(&s->c->l->w, "info of %s tells of %s", s->c->l->vols[s->vol].name,
+			 h->desc->name);
+	side_end(s, st, err);
+}
+
+void vols_info(struct life_client *c, u32 vol)
+{
+	struct side *s = side_new(c, SIDE_INFO, vol, info_done);
+
+	mx_client_info(c->n->cli, c->l->vols[vol].name, &s->o, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void list_entry(void *user, const struct mx_list_entry *e)
+{
+	struct side *s = user;
+
+	TR(&s->c->l->w, "  %s: %llu bytes, epoch %u, owned %u, %u holders, %u enrolled, %llu placed",
+	   e->name, (unsigned long long)e->size, e->epoch, e->owned, e->nholders, e->nenrolled,
+	   (unsigned long long)e->bits_set);
+}
+
+static void side_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	(void)now;
+	side_end(o->user, st, err);
+}
+
+void vols_list(struct life_client *c)
+{
+	struct side *s = side_new(c, SIDE_LIST, 0, side_done);
+
+	/* entry() is given the operation's user */
+	mx_client_list(c->n->cli, list_entry, &s->o, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void recover_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	struct life *l = s->c->l;
+	u32 i;
+
+	(void)now;
+	for (i = 0; st == MX_OK && i < l->ncreates; i++) {
+		struct life_create *cr = &l->creates[i];
+
+		if (cr->vol != s->vol || !instance_maybe(cr))
+			continue;
+		cr->recovered = true;
+		if (cr->ck)
+			ck_recovered(cr->ck);
+	}
+	l->st.recovers += st == MX_OK;
+	side_end(s, st, err);
+}
+
+void vols_recover(struct life_client *c, u32 vol)
+{
+	struct side *s = side_new(c, SIDE_RECOVER, vol, recover_done);
+
+	mx_client_recover(c->n->cli, c->l->vols[vol].name, &s->o, node_now(c->n));
+	node_pump(c->n);
+}
