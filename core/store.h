@@ -24,7 +24,8 @@ struct mx_svol;			/* one volume's part in this store */
 struct mx_store_conf {
 	u64 ceiling;		/* bytes, data and bookkeeping together */
 	u32 reserve_pages;	/* for overwrites on a full store; default 64 */
-	u32 assemblies_max;	/* pages being assembled at once; default 4096 */
+	u32 assemblies_max;	/* pages being assembled at once; default one for each
+				 * 512 KiB of the ceiling, at most 4096 */
 };
 struct mx_store_stats {
 	u64 ceiling, data_bytes, meta_bytes;
@@ -37,10 +38,23 @@ const struct mx_store_stats *mx_store_stats(const struct mx_store *s);
 u64 mx_store_room(const struct mx_store *s);	/* bytes that may still be taken */
 void mx_store_set_ceiling(struct mx_store *s, u64 bytes);	/* may be below what is held: then FULL */
 
+/* Asked to stop: extents that are not here yet are refused with LEAVING. */
+void mx_store_close(struct mx_store *s);
+/* Bookkeeping for writes is taken from the port here, never by a write (which
+ * is answered BUSY if there is none), and dropped volumes' pages are given back
+ * bit by bit. To be called from a timer while wants_work. True: more to do now. */
+bool mx_store_work(struct mx_store *s);
+bool mx_store_wants_work(const struct mx_store *s);
+/* Bookkeeping kept elsewhere that counts against the ceiling too. */
+void mx_store_charge(struct mx_store *s, s64 bytes);
+/* Counts dropped volumes: a struct mx_svol * kept is good while it has not changed. */
+u32 mx_store_drops(const struct mx_store *s);
+
 /* Volumes. get: NULL if not known. make: finds or creates; NULL: no memory/ceiling. */
 struct mx_svol *mx_svol_get(struct mx_store *s, const u8 uuid[MX_UUID]);
 struct mx_svol *mx_svol_make(struct mx_store *s, const u8 uuid[MX_UUID]);
-void mx_svol_drop(struct mx_svol *v);		/* frees every page of it */
+/* Frees every page of it; a large volume's in the calls of mx_store_work that follow. */
+void mx_svol_drop(struct mx_svol *v);
 struct mx_svol *mx_svol_next(struct mx_store *s, struct mx_svol *prev);	/* all of them; prev NULL first */
 const u8 *mx_svol_uuid(const struct mx_svol *v);
 u32 mx_svol_epoch(const struct mx_svol *v);
@@ -49,6 +63,7 @@ void mx_svol_set_epoch(struct mx_svol *v, u32 epoch);	/* only upwards */
 bool mx_svol_set_desc(struct mx_svol *v, const u8 *desc, u32 len);
 const u8 *mx_svol_desc(const struct mx_svol *v, u32 *len);
 u64 mx_svol_data_bytes(const struct mx_svol *v);
+u64 mx_svol_extents(const struct mx_svol *v);
 
 /*
  * One fragment of a write. Commits each page that is complete with it; pages
@@ -60,7 +75,10 @@ u64 mx_svol_data_bytes(const struct mx_svol *v);
  *     request's range touched by the fragment and complete; n may be 0: nothing
  *     complete yet and no report wanted)
  *   PARTIAL: have bitmap in *have, for the page at *first (when !n && report)
- *   BUSY, FULL, STALE (*num), STALE_GEN (*gen_out), BAD_CRC.
+ *   BUSY, FULL, STALE (num), STALE_GEN (num: the generation here), BAD_CRC,
+ *   LEAVING, INVALID, LOST (part of a page whose rest is lost): about the page at
+ *     first; pages before it may have been committed. The whole is to be repeated
+ *     (pages already committed are then OK).
  * A repeated write with the page's own number is OK and changes nothing.
  * A generation above the extent's replaces the extent; below: STALE_GEN.
  */
@@ -76,7 +94,8 @@ enum mx_status mx_store_write(struct mx_svol *v, const struct mx_write *w, u8 at
  * extent was freed, nothing but the floor is left (never while it is INCOMING or
  * has lost pages left; only with MX_F_DISCARD). Creates slots only where it must: a discard of a
  * page that was never written needs none. A generation above the extent's
- * replaces it, below is STALE_GEN. */
+ * replaces it, below is STALE_GEN. STALE: some page has a newer number (*num); the
+ * others were done. LOST: zeroes for part of a lost page (a discard skips it). */
 enum mx_status mx_store_zero(struct mx_svol *v, const struct mx_zero *z, u16 flags,
 			     bool *emptied, u64 *num);
 
