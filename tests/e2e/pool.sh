@@ -82,8 +82,21 @@ pool_seen() {
 	pool_ctl servers --json 2>/dev/null | jq length 2>/dev/null || echo 0
 }
 
+# Waits until the pool shows $1 servers.
+pool_wait_seen() {
+	local deadline=$((SECONDS + 20))
+	while [ "$(pool_seen)" != "$1" ]; do
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			echo "of $1 servers $(pool_seen) are seen after 20 seconds" >&2
+			pool_ctl servers >&2 || :
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
 pool_start() {
-	local count=$1 name deadline
+	local count=$1 name i
 	pool_memory=${2:-$pool_memory}
 	pool_names=()
 	pool_seeds=
@@ -95,15 +108,7 @@ pool_start() {
 		pool_names+=("$name")
 		pool_seeds+="${pool_seeds:+ }127.0.0.1:${pool_port[$name]}"
 	done
-	deadline=$((SECONDS + 20))
-	while [ "$(pool_seen)" != "$count" ]; do
-		if [ "$SECONDS" -ge "$deadline" ]; then
-			echo "of $count servers only $(pool_seen) are seen after 20 seconds" >&2
-			pool_ctl servers >&2 || :
-			return 1
-		fi
-		sleep 0.2
-	done
+	pool_wait_seen "$count"
 }
 
 pool_volume() {

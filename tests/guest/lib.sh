@@ -15,13 +15,19 @@
 # its second serial port, the only place where success can come from),
 # console.log, console.sock, monitor.sock, qemu.log, pid.
 #
+#   guest_qmp NAME COMMAND     what QEMU's monitor answers to a command without arguments
+#
 # The caller sets guest_work, and may set guest_launcher (words before qemu),
-# guest_keep=1 (leave the guest running when the caller ends) and
-# guest_silence (seconds without a line that count as a hang).
+# guest_keep=1 (leave the guest running when the caller ends), guest_smp,
+# guest_args (further words for QEMU), guest_disk_props (appended to each disk's
+# -device) and guest_silence (seconds without a line that count as a hang).
 
 guest_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guest_launcher=()
 guest_keep=0
+guest_smp=1
+guest_args=()
+guest_disk_props=
 guest_silence=120
 guest_why=
 declare -A guest_pid=() guest_stays=()
@@ -42,7 +48,7 @@ guest_qemu() {
 	local name=$1 image=$2 mem=$3 words=$4 dir=$5 spec
 	local -a args=(
 		-nodefaults -no-user-config -display none -no-reboot
-		-accel "tcg,thread=single" -cpu max -smp 1 -m "$mem"
+		-accel "tcg,thread=single" -cpu max -smp "$guest_smp" -m "$mem"
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs"
 		-append "console=ttyS0 quiet panic=-1 mitigations=off transparent_hugepage=never $words"
 		-chardev "socket,id=con,path=$dir/console.sock,server=on,wait=off,logfile=$dir/console.log"
@@ -53,9 +59,9 @@ guest_qemu() {
 	shift 5
 	for spec in "$@"; do
 		args+=(-drive "if=none,id=${spec%%=*},${spec#*=}"
-			-device "virtio-blk-pci,drive=${spec%%=*},serial=${spec%%=*}")
+			-device "virtio-blk-pci,drive=${spec%%=*},serial=${spec%%=*}$guest_disk_props")
 	done
-	run_tied "${guest_launcher[@]}" qemu-system-x86_64 "${args[@]}" \
+	run_tied "${guest_launcher[@]}" qemu-system-x86_64 "${args[@]}" "${guest_args[@]}" \
 		</dev/null >"$dir/qemu.log" 2>&1
 }
 
@@ -74,8 +80,11 @@ guest_start() {
 	echo "$tied_pid" >"$dir/pid"
 }
 
-guest_running() {
-	kill -0 "${guest_pid[$1]:-0}" 2>/dev/null && [ -n "${guest_pid[$1]:-}" ]
+guest_qmp() {
+	{
+		printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2"
+		sleep 0.5
+	} | socat - "unix-connect:$guest_work/$1/monitor.sock" | sed -n 3p
 }
 
 guest_kill() {
