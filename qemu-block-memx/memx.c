@@ -21,6 +21,11 @@
 #include "qemu/option.h"
 #include "memx.h"
 
+#ifdef CONFIG_MEMX	/* the rebuilt QEMU: its schema has the driver's options */
+#include "qapi/qapi-visit-block-core.h"
+#include "qapi/qobject-output-visitor.h"
+#endif
+
 /* How long a first answer from any server is waited for. Less than a volume's
  * open may take: with no server at all there is nothing to hope for. */
 #define MEMX_FIRST_ANSWER_S	10
@@ -184,7 +189,7 @@ static struct memx *memx_client_new(const MemxOptions *o, Error **errp)
 }
 
 /* Waits in a coroutine by yielding, elsewhere by polling. */
-static void memx_wait(MemxWait *w)
+static void memx_await(MemxWait *w)
 {
 	if (qemu_in_coroutine()) {
 		memx_kick(w->s);
@@ -227,7 +232,7 @@ static int memx_take(BDRVMemxState *s, bool read_only, Error **errp)
 			return -ENOMEM;
 		}
 	}
-	memx_wait(&w);
+	memx_await(&w);
 
 	QEMU_LOCK_GUARD(&s->lock);
 	if (w.status == MX_OK) {
@@ -268,7 +273,7 @@ static int memx_look_up(BDRVMemxState *s, Error **errp)
 	WITH_QEMU_LOCK_GUARD(&s->lock) {
 		mx_client_info(memx_core(s->client), s->opts->volume, &o.op, memx_now());
 	}
-	memx_wait(&o.wait);
+	memx_await(&o.wait);
 	if (o.wait.status == MX_OK)
 		s->size = o.size;
 	return memx_fail(s, &o.wait, errp);
@@ -730,21 +735,21 @@ static int memx_reopen_prepare(BDRVReopenState *rs, BlockReopenQueue *queue, Err
 
 /* ---- creating ---- */
 
-static int memx_create(const MemxOptions *o, int64_t size, Error **errp)
+static int memx_create(const MemxOptions *o, uint64_t size, Error **errp)
 {
 	struct memx *client;
 	char *err = NULL;
 	int ret;
 
-	if (size <= 0) {
-		error_setg(errp, "memx: size %" PRId64 " for volume '%s': "
-			   "a volume has at least %u bytes", size, o->volume, MX_BLOCK);
+	if (size == 0) {
+		error_setg(errp, "memx: volume '%s' with size 0; a volume has at least %u bytes",
+			   o->volume, MX_BLOCK);
 		return -EINVAL;
 	}
 	client = memx_client_new(o, errp);
 	if (!client)
 		return -EIO;
-	ret = memx_create_wait(client, o->volume, ROUND_UP((uint64_t)size, MX_BLOCK), &err);
+	ret = memx_create_wait(client, o->volume, ROUND_UP(size, MX_BLOCK), &err);
 	if (ret < 0)
 		error_setg(errp, "memx: volume '%s': %s", o->volume, err);
 	free(err);
@@ -757,6 +762,8 @@ static int coroutine_fn memx_co_create_opts(BlockDriver *drv, const char *filena
 {
 	g_autoptr(QDict) options = qdict_new();
 	g_autoptr(MemxOptions) o = NULL;
+	/* An image format that makes its file gives no size, and lets it grow. */
+	uint64_t size = qemu_opt_get_size_del(opts, BLOCK_OPT_SIZE, MX_BLOCK);
 	Error *err = NULL;
 
 	memx_parse_filename(filename, options, &err);
@@ -767,8 +774,31 @@ static int coroutine_fn memx_co_create_opts(BlockDriver *drv, const char *filena
 	o = memx_options_new(options, errp);
 	if (!o)
 		return -EINVAL;
-	return memx_create(o, qemu_opt_get_size_del(opts, BLOCK_OPT_SIZE, 0), errp);
+	return memx_create(o, size, errp);
 }
+
+#ifdef CONFIG_MEMX
+/* blockdev-create, in a QEMU whose schema knows the driver. */
+static int coroutine_fn memx_co_create(BlockdevCreateOptions *options, Error **errp)
+{
+	BlockdevCreateOptionsMemx *create = &options->u.memx;
+	BlockdevOptionsMemx *location = create->location;
+	g_autoptr(MemxOptions) o = NULL;
+	QObject *obj = NULL;
+	Visitor *v;
+
+	v = qobject_output_visitor_new(&obj);
+	visit_type_BlockdevOptionsMemx(v, NULL, &location, &error_abort);
+	visit_complete(v, &obj);
+	visit_free(v);
+	qdict_flatten(qobject_to(QDict, obj));
+	o = memx_options_new(qobject_to(QDict, obj), errp);
+	qobject_unref(obj);
+	if (!o)
+		return -EINVAL;
+	return memx_create(o, create->size, errp);
+}
+#endif
 
 static QemuOptsList memx_create_opts = {
 	.name = "memx-create-opts",
@@ -795,6 +825,9 @@ static BlockDriver bdrv_memx = {
 	.bdrv_close = memx_close,
 	.bdrv_reopen_prepare = memx_reopen_prepare,
 	.bdrv_co_create_opts = memx_co_create_opts,
+#ifdef CONFIG_MEMX
+	.bdrv_co_create = memx_co_create,
+#endif
 	.bdrv_refresh_filename = memx_refresh_filename,
 	.bdrv_refresh_limits = memx_refresh_limits,
 	.bdrv_has_zero_init = bdrv_has_zero_init_1,

@@ -32,14 +32,16 @@ jobs=${JOBS:-2}
 driver_sources=(memx.c memx-wait.c memx-options.c memx.h memx-compat.h memx-options.h)
 packages="qemu-system-common qemu-system-x86 qemu-system-gui qemu-utils qemu-block-extra"
 packages="$packages qemu-system-modules-opengl qemu-system-modules-spice qemu-block-supplemental"
-# What the tests of a tree need beyond the emulator and qcow2.
+# What the tests of a tree need beyond the emulator and qcow2. Debian's source has
+# no firmware blobs: they come from packages.
 tree_options=(--target-list=x86_64-softmmu --without-default-features --enable-system
 	--enable-tools --enable-tcg --enable-kvm --enable-modules --enable-memx
 	--enable-fdt=system --enable-coroutine-pool --enable-avx2 --enable-malloc-trim
 	--enable-linux-aio --enable-linux-io-uring --enable-zstd --enable-attr
-	--enable-fuse --enable-vhost-user --enable-vhost-user-blk-server
+	--enable-nettle --enable-bochs --enable-fuse --enable-vhost-user --enable-vhost-user-blk-server
 	--enable-vhost-kernel --enable-vhost-net --enable-vnc
-	--disable-docs --audio-drv-list=)
+	--disable-docs --audio-drv-list=
+	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu)
 tree_targets=(qemu-system-x86_64 qemu-img qemu-io qemu-nbd
 	storage-daemon/qemu-storage-daemon block-memx.so
 	accel-tcg-x86_64.so accel-qtest-x86_64.so)
@@ -108,7 +110,7 @@ build_root() {
 	rm -rf "$root"
 	# shellcheck disable=SC2016
 	logged "$root.log" mmdebstrap --variant=buildd \
-		--include=libsodium-dev,pkg-config \
+		--include=libsodium-dev,pkg-config,seabios,ipxe-qemu,qemu-system-data \
 		--customize-hook='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes \
 			--no-install-recommends --arch-only -oDPkg::Chroot-Directory="$1" \
 			build-dep '"$source" \
