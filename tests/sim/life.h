@@ -125,6 +125,7 @@ struct life_sess {
 	bool fill_due, fenced, aborted, resizing, want_close;
 	u32 shrink_op;
 	u64 shrink_to;
+	u32 aborts;		/* aborts whose effect is still to be looked at */
 	u32 side_ops;		/* moves, resizes, block status under way */
 	enum mx_status error;	/* FAILED: why */
 	/* The final verification: all windows in order, and again page by page what

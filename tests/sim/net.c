@@ -48,17 +48,14 @@ static void dgram_put(struct sim_dgram *d)
 		free(d);
 }
 
-static void on_arrive(struct world *w, struct sim_ev *e)
+static void net_deliver(struct world *w, struct sim_node *n, const struct sim_dgram *d)
 {
-	struct sim_node *n = &w->nodes[e->node];
-	struct sim_dgram *d = e->p;
 	struct mx_addr from;
 	enum mx_reject_why why;
 	u8 *copy = w->rxbuf;
 
 	if (!n->up) {
 		TR(w, "%s is down: datagram from %s lost", n->name, w->nodes[d->from].name);
-		dgram_put(d);
 		return;
 	}
 	w->delivered++;
@@ -75,8 +72,33 @@ static void on_arrive(struct world *w, struct sim_ev *e)
 #endif
 	if (why != MX_RJ_NONE)
 		TR(w, "   %s drops it (reason %d)", n->name, why);
-	dgram_put(d);
 	node_pump(n);
+}
+
+static void on_arrive(struct world *w, struct sim_ev *e)
+{
+	net_deliver(w, &w->nodes[e->node], e->p);
+	dgram_put(e->p);
+}
+
+/* A broadcast where all links are alike and lose nothing (scale): one event. */
+static void on_arrive_all(struct world *w, struct sim_ev *e)
+{
+	struct sim_dgram *d = e->p;
+	u32 i;
+
+	for (i = 0; i < w->nnodes; i++)
+		if (i != d->from)
+			net_deliver(w, &w->nodes[i], d);
+	dgram_put(d);
+}
+
+/* Between checksum and sending, and between one sending and the next, the owner
+ * of a buffer may change it. */
+static void touch_fickle(struct world *w, struct sim_buf *b)
+{
+	if (b->fickle && !b->stable && w->hooks.buf_touch)
+		w->hooks.buf_touch(w, b);
 }
 
 static struct sim_dgram *net_gather(struct sim_node *n, const struct mx_tx *tx)
@@ -108,12 +130,13 @@ static struct sim_dgram *net_gather(struct sim_node *n, const struct mx_tx *tx)
 					 n->name);
 			if ((u64)s->off + s->len > b->len)
 				sim_fail(n->w, "%s sends from outside its buffer", n->name);
-			if (b->fickle && !b->stable && n->w->hooks.buf_touch)
-				n->w->hooks.buf_touch(n->w, b);
+			touch_fickle(n->w, b);
 			src = (b->stable ? b->stable : b->data) + s->off;
 		}
 		memcpy(d->data + at, src, s->len);
 		at += s->len;
+		if (s->kind == MX_SEG_BUF)
+			touch_fickle(n->w, s->buf);
 	}
 	if (at != plain)
 		sim_fail(n->w, "%s: datagram says %u bytes, has %u", n->name, plain, at);
@@ -211,7 +234,11 @@ void net_send(struct sim_node *n, const struct mx_tx *tx)
 	if (to == SIM_BCAST) {
 		if (!w->broadcast)
 			sim_fail(w, "%s broadcasts where there is no broadcast", n->name);
-		for (i = 0; i < w->nnodes; i++)
+		if (!w->links) {
+			d->refs++;
+			world_at(w, w->now + w->net.delay_min, on_arrive_all, NULL, d, 0);
+		}
+		for (i = 0; w->links && i < w->nnodes; i++)
 			if (i != n->idx)
 				net_one(w, d, i, false);
 	} else if (to < w->nnodes) {

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Scale: a large cluster of the same core in the same world, with faults off.
+ *
+ * Link model: every node has one full-duplex 1 Gbit/s link to one switch, 50 us
+ * from node to node, 1 MiB of buffer at each output; frames carry 66 bytes of
+ * Ethernet, IP and UDP around a datagram (preamble and gap included).
+ *
+ * What is not materialised: page data. All pages of all servers are one page of
+ * memory, every write has the same content, and an extent counts as full
+ * with its first page: servers' ceilings are scaled down by what that page costs,
+ * so that "64 GiB" means room for 65,536 extents. Everything else (sessions,
+ * placement, enrolment, bitmaps, page maps, extent lists) is the real thing.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "sim.h"
+#include "scale.h"
+
+#define FRAME		66u
+#define SERVER_GIB	64u
+#define COST_OF_EXTENT	(4096u + 1152u)	/* a store's memory for an extent with one page */
+#define FILL_EXTENTS	1024u	/* each small client writes this many: 1 GiB of its volume */
+#define BIG_EXTENTS	(1u << 20)	/* 1 TiB */
+#define ANNOUNCE_FOR	(10 * MX_SEC)
+
+struct sc_op {
+	struct mx_req req;
+	struct sim_buf buf;
+	struct sc_client *c;
+};
+
+struct sc_client {
+	struct scale *s;
+	struct sim_node *n;
+	char name[32];
+	struct mx_vol *v;
+	struct mx_vol_op create;
+	u32 next, end, depth, inflight;
+	bool done, failed, closed;
+	struct sc_op ops[64];
+};
+
+struct scale {
+	struct world w;
+	struct sc_client *cl;
+	u32 nclients, running;
+	FILE *json;
+	bool first;
+	u8 page[MX_PAGE];	/* all pages there are */
+	struct timespec began;
+};
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "sim --scale: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void progress(struct scale *s, const char *what)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	fprintf(stderr, "[%4ld s] %s\n", (long)(t.tv_sec - s->began.tv_sec), what);
+}
+
+static void figure(struct scale *s, const char *metric, const char *unit, double value)
+{
+	printf("  %-44s %14.4g %s\n", metric, value, unit);
+	if (!s->json)
+		return;
+	fprintf(s->json, "%s  {\"case\": \"scale\", \"subject\": \"sim\", \"metric\": \"%s\", "
+		"\"unit\": \"%s\", \"value\": %.6g}", s->first ? "" : ",\n", metric, unit, value);
+	s->first = false;
+}
+
+/* ---- memory ---- */
+
+static void *one_page(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	return ((struct scale *)n->w->user)->page;
+}
+
+static void no_put(void *ctx, void *page) { (void)ctx; (void)page; }
+
+/* ---- running ---- */
+
+static void run_for(struct scale *s, mx_ns t)
+{
+	mx_ns until = s->w.now + t;
+
+	while (world_step(&s->w, until))
+		;
+}
+
+static void run_until_idle(struct scale *s, const char *what, mx_ns limit)
+{
+	mx_ns until = s->w.now + limit;
+
+	while (s->running)
+		if (!world_step(&s->w, until))
+			die(what, "did not end in the time allowed");
+}
+
+static void join(struct sim_node *n)
+{
+	struct mx_addr a;
+
+	node_addr(&a, SIM_BCAST);
+	if (!mx_ep_add_announce_addr(n->ep, &a))
+		die("announce address", "refused");
+	node_pump(n);
+}
+
+static void ep_conf(struct mx_ep_conf *c)
+{
+	c->peers_max = 4096;
+	c->members_max = 4096;
+	c->dgram_max = 1472;
+	c->rwnd = 1 << 20;
+}
+
+static void start_server(struct scale *s, u32 i)
+{
+	struct mx_server_conf c = {
+		.store = {
+			.ceiling = (u64)SERVER_GIB * 1024 * COST_OF_EXTENT, .reserve_pages = 64,
+			.assemblies_max = 256,
+		},
+		.volumes_max = 4096, .jobs = 1024,
+	};
+	struct sim_node *n = &s->w.nodes[i];
+
+	n->port.page_get = one_page;
+	n->port.page_put = no_put;
+	ep_conf(&c.ep);
+	if (!node_start_server(n, &c))
+		die("server", "cannot start");
+	join(n);
+}
+
+static void start_client(struct scale *s, u32 i)
+{
+	struct mx_client_conf c = { .rx_bytes_max = 1 << 20 };
+	struct sc_client *cl = &s->cl[i];
+
+	cl->s = s;
+	cl->n = &s->w.nodes[s->w.nservers + i];
+	snprintf(cl->name, sizeof cl->name, "vm%u", i);
+	ep_conf(&c.ep);
+	if (!node_start_client(cl->n, &c))
+		die("client", "cannot start");
+	join(cl->n);
+}
+
+static void finished(struct sc_client *c)
+{
+	if (!c->done)
+		c->s->running--;
+	c->done = true;
+}
+
+/* ---- a client's way: create, open, write into extent after extent ---- */
+
+static void submit(struct sc_client *c);
+
+static void written(struct mx_req *r, enum mx_status st)
+{
+	struct sc_op *o = mx_container_of(r, struct sc_op, req);
+	struct sc_client *c = o->c;
+
+	if (st != MX_OK)
+		die(c->name, mx_status_str(st));
+	o->buf.magic = 0;
+	c->inflight--;
+	if (c->next < c->end)
+		submit(c);
+	else if (!c->inflight)
+		finished(c);
+}
+
+static void submit(struct sc_client *c)
+{
+	struct sc_op *o = c->ops;
+
+	while (o->buf.magic)
+		o++;
+	o->c = c;
+	o->buf = (struct sim_buf){ .magic = SIM_BUF_LIVE, .len = MX_PAGE, .data = c->s->page };
+	o->req = (struct mx_req){
+		.op = MX_REQ_WRITE, .flags = MX_REQ_STABLE, .off = (u64)c->next++ * MX_EXTENT,
+		.len = MX_PAGE, .buf = &o->buf, .done = written,
+	};
+	c->inflight++;
+	mx_vol_submit(c->v, &o->req, node_now(c->n));
+}
+
+static void opened(void *user, enum mx_status st, mx_ns now)
+{
+	struct sc_client *c = user;
+
+	(void)now;
+	if (st != MX_OK)
+		die(c->name, mx_vol_error(c->v));
+	if (c->next == c->end)
+		finished(c);
+	while (c->next < c->end && c->inflight < c->depth)
+		submit(c);
+}
+
+static void closed(void *user, mx_ns now)
+{
+	struct sc_client *c = user;
+
+	(void)now;
+	c->closed = true;
+	finished(c);
+}
+
+static const struct mx_vol_ops vol_ops = { .opened = opened, .closed = closed };
+
+static void open_vol(struct sc_client *c, const char *name)
+{
+	struct mx_vol_conf conf = { .lease = 10 * MX_SEC, .open_timeout = 120 * MX_SEC };
+
+	c->done = false;
+	c->s->running++;
+	c->v = mx_vol_open(c->n->cli, name, &conf, &vol_ops, c, node_now(c->n));
+	if (!c->v)
+		die(name, "no memory");
+	node_pump(c->n);
+}
+
+static void created(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct sc_client *c = o->user;
+
+	(void)now;
+	if (st != MX_OK)
+		die(c->name, err ? err : mx_status_str(st));
+	finished(c);
+}
+
+static void create_vol(struct sc_client *c, u64 size)
+{
+	c->done = false;
+	c->s->running++;
+	c->create.done = created;
+	c->create.user = c;
+	mx_client_create(c->n->cli, c->name, size, mix64(c->n->idx), &c->create, node_now(c->n));
+	node_pump(c->n);
+}
+
+static void close_vol(struct sc_client *c)
+{
+	c->done = c->closed = false;
+	c->s->running++;
+	mx_vol_close(c->v, node_now(c->n));
+	node_pump(c->n);
+	run_until_idle(c->s, "close", 60 * MX_SEC);
+	mx_vol_free(c->v);
+	c->v = NULL;
+}
+
+/* ---- what is measured ---- */
+
+static u64 rx_bytes(const struct sim_node *n, u64 *dgrams)
+{
+	const struct mx_ep_stats *st = mx_ep_stats(n->ep);
+
+	*dgrams = st->rx_dgrams;
+	return st->rx_bytes;
+}
+
+static void measure_announcements(struct scale *s)
+{
+	struct sim_node *n = s->cl[0].n;
+	u64 d0, d1, b0 = rx_bytes(n, &d0), b1;
+	double bits;
+
+	run_for(s, ANNOUNCE_FOR);
+	b1 = rx_bytes(n, &d1);
+	bits = (double)(b1 - b0 + (d1 - d0) * FRAME) * 8 * MX_SEC / ANNOUNCE_FOR;
+	figure(s, "announcements, share of a 1 Gbit/s link", "percent", bits / 1e9 * 100);
+	figure(s, "announcements at a node", "per second",
+	       (double)(d1 - d0) * MX_SEC / ANNOUNCE_FOR);
+}
+
+static void measure_evenness(struct scale *s)
+{
+	u64 sum = 0, max = 0, min = ~0ull;
+	u32 i;
+
+	for (i = 0; i < s->w.nservers; i++) {
+		u64 n = mx_store_stats(mx_server_store(s->w.nodes[i].srv))->extents;
+
+		sum += n;
+		max = mx_max_u64(max, n);
+		min = mx_min_u64(min, n);
+	}
+	figure(s, "placement: extents placed", "extents", (double)sum);
+	figure(s, "placement: fullest server to mean", "ratio",
+	       (double)max * s->w.nservers / (double)sum);
+	figure(s, "placement: emptiest server to mean", "ratio",
+	       (double)min * s->w.nservers / (double)sum);
+}
+
+/* Opens @name at @c, which has it not open, and says what that took. */
+static void measure_open(struct scale *s, struct sc_client *c, const char *name, const char *what)
+{
+	const struct mx_ep_stats *st = mx_ep_stats(c->n->ep);
+	u64 rx = st->rx_dgrams, tx = st->tx_dgrams, bytes = st->rx_bytes + st->tx_bytes;
+	u64 ann = (u64)s->w.nservers;	/* a second of these is not the open's */
+	mx_ns began = s->w.now, took;
+	char label[96];
+	u64 heard;
+
+	c->next = c->end = 0;
+	open_vol(c, name);
+	run_until_idle(s, "open", 300 * MX_SEC);
+	took = s->w.now - began;
+	heard = ann * took / (2 * MX_SEC);
+	snprintf(label, sizeof label, "%s: time", what);
+	figure(s, label, "ms", (double)took / MX_MS);
+	snprintf(label, sizeof label, "%s: packets sent and received", what);
+	figure(s, label, "packets", (double)(st->rx_dgrams - rx + st->tx_dgrams - tx - heard));
+	snprintf(label, sizeof label, "%s: bytes", what);
+	figure(s, label, "bytes", (double)(st->rx_bytes + st->tx_bytes - bytes) -
+	       (double)heard * 216);
+}
+
+static void measure_map(struct scale *s, struct sc_client *c)
+{
+	struct mx_vol_stats st;
+
+	mx_vol_stats(c->v, &st, node_now(c->n));
+	figure(s, "client's page map, a mapped TiB", "bytes",
+	       (double)st.map_bytes * BIG_EXTENTS / (double)st.extents[MX_EXT_PLACED]);
+	if (st.extents[MX_EXT_PLACED] != BIG_EXTENTS)
+		die("rebuilt map", "lacks extents");
+}
+
+/* ---- all of it ---- */
+
+static void start_all(struct scale *s, u32 nservers, u32 nclients)
+{
+	u32 i;
+
+	world_init(&s->w, 1, nservers, nclients);
+	s->w.user = s;
+	s->w.broadcast = true;
+	s->w.healed = true;
+	s->w.net = (struct sim_net){
+		.delay_min = 50 * MX_US, .rate = 125000000, .queue = 1 << 20,
+	};
+	for (i = 0; i < nservers; i++)
+		start_server(s, i);
+	for (i = 0; i < nclients; i++)
+		start_client(s, i);
+}
+
+static void fill(struct scale *s)
+{
+	u32 i;
+
+	for (i = 1; i + 1 < s->nclients; i++)
+		create_vol(&s->cl[i], (u64)SERVER_GIB << 30);
+	run_until_idle(s, "creates", 120 * MX_SEC);
+	progress(s, "volumes created");
+	for (i = 1; i + 1 < s->nclients; i++) {
+		s->cl[i].end = FILL_EXTENTS;
+		s->cl[i].depth = 4;
+		open_vol(&s->cl[i], s->cl[i].name);
+	}
+	run_until_idle(s, "fill", 600 * MX_SEC);
+	progress(s, "volumes filled");
+}
+
+static void big_volume(struct scale *s)
+{
+	struct sc_client *big = &s->cl[s->nclients - 1], *other = &s->cl[0];
+
+	create_vol(big, (u64)BIG_EXTENTS * MX_EXTENT);
+	run_until_idle(s, "create", 60 * MX_SEC);
+	big->next = 0;
+	big->end = BIG_EXTENTS;
+	big->depth = 64;
+	open_vol(big, big->name);
+	run_until_idle(s, "placing 1 TiB", 3600 * MX_SEC);
+	progress(s, "1 TiB placed");
+	close_vol(big);
+	measure_open(s, other, big->name, "rebuild of a 1 TiB map");
+	measure_map(s, other);
+	close_vol(other);
+}
+
+int scale_run(const char *out)
+{
+	struct scale *s = calloc(1, sizeof *s);
+	const u32 nservers = 1000, nclients = 1000 + 2;
+
+	if (!s)
+		abort();
+	clock_gettime(CLOCK_MONOTONIC, &s->began);
+	memset(s->page, 0x6d, sizeof s->page);
+	s->first = true;
+	s->nclients = nclients;
+	s->cl = calloc(nclients, sizeof *s->cl);
+	if (!s->cl)
+		abort();
+	if (out) {
+		s->json = fopen(out, "w");
+		if (!s->json)
+			die(out, "cannot be written");
+		fprintf(s->json, "[\n");
+	}
+	printf("%u servers of %u GiB, %u clients; 1 Gbit/s links, 50 us, 1 MiB of switch buffer\n",
+	       nservers, SERVER_GIB, nclients - 2);
+	start_all(s, nservers, nclients);
+	run_for(s, 5 * MX_SEC);
+	progress(s, "cluster started");
+	measure_announcements(s);
+	fill(s);
+	measure_evenness(s);
+	close_vol(&s->cl[1]);
+	measure_open(s, &s->cl[0], s->cl[1].name, "open of a 64 GiB volume, 1 GiB placed");
+	close_vol(&s->cl[0]);
+	big_volume(s);
+	if (s->json) {
+		fprintf(s->json, "\n]\n");
+		fclose(s->json);
+	}
+	return 0;
+}
