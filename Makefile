@@ -116,7 +116,7 @@ fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
 	@tests/fuzz/run $(TIME) $^
 
 # ---- QEMU driver for the installed QEMU ----
-qemu-module: deps-build $(B)/libmemx.a
+qemu-module: deps-build deps-module $(B)/libmemx.a
 	@$(MAKE) -s -C qemu-block-memx B=$(abspath $(B)) VERSION=$(VERSION) module
 
 # ---- the commands of the README ----
@@ -134,7 +134,7 @@ bench: deps-build deps-bench all qemu-module
 
 install: all
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" B="$(B)" tools/install-files
-deb: deps-build deps-deb
+deb: deps-build deps-module deps-deb
 	@VERSION=$(VERSION) tools/build-deb
 
 clean:

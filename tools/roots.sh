@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Roots of a Debian release, by mmdebstrap, for sourcing by bash scripts under
+# set -eu that have set $top (the tree) and $cache. Need root.
+#
+#   root_base SUITE               prints a tar archive: apt and what it needs
+#   root_build SUITE PACKAGE...   prints a folder: a root with these packages
+#   root_run ROOT FROM:TO... -- COMMAND...
+#                                 runs it in ROOT with the folders FROM of this
+#                                 machine seen as TO; no network but loopback
+#
+# Both are cached below $cache/roots. The apt entry is derived from the one that
+# this machine uses, with the suite exchanged.
+
+# How old a base may be, days: its package lists name versions that leave the archive.
+roots_days=14
+
+roots_need() {
+	[ "$(id -u)" = 0 ] || {
+		echo "a root of Debian $1 can be made by root only; try again as root" >&2
+		return 1
+	}
+	"$top/tools/install-deps" roots >&2
+	mkdir -p "$cache/roots"
+}
+
+# roots_make SUITE TARGET OPTION...: all output to a log.
+roots_make() {
+	local suite=$1 target=$2 uri log
+	shift 2
+	uri=$("$top/tools/debian-source" --uri)
+	log=$cache/roots/$(basename "$target").log
+	nice mmdebstrap "$@" "$suite" "$target" "deb $uri $suite main" >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		echo "mmdebstrap cannot make a root of $suite; the whole log is $log" >&2
+		return 1
+	}
+}
+
+root_base() {
+	local suite=$1 tar=$cache/roots/base-$1.tar
+	roots_need "$suite" || return 1
+	exec 7>"$tar.lock"
+	flock 7
+	if [ -z "$(find "$tar" -mtime "-$roots_days" 2>/dev/null)" ]; then
+		echo "making a root of Debian $suite (half a minute)" >&2
+		rm -f "$tar.new"
+		# The lists stay in it: apt in the root has no network.
+		roots_make "$suite" "$tar.new" --variant=apt --format=tar \
+			--skip=cleanup/apt/lists || return 1
+		mv "$tar.new" "$tar"
+	fi
+	exec 7>&-
+	echo "$tar"
+}
+
+root_build() {
+	local suite=$1 list root
+	shift
+	roots_need "$suite" || return 1
+	list=$(printf '%s\n' "$@" | paste -sd ,)
+	root=$cache/roots/build-$suite-$(echo "$list" | sha256sum | cut -c1-12)
+	exec 7>"$root.lock"
+	flock 7
+	if [ ! -e "$root.complete" ]; then
+		echo "making a root of Debian $suite to build in (a minute or so)" >&2
+		rm -rf "$root"
+		roots_make "$suite" "$root" --variant=buildd --format=directory \
+			--include="$list" || return 1
+		touch "$root.complete"
+	fi
+	exec 7>&-
+	echo "$root"
+}
+
+root_run() {
+	local root=$1
+	shift
+	# shellcheck disable=SC2016
+	unshare --mount --net --pid --fork --kill-child --propagation private bash -c '
+		set -eu
+		root=$1
+		shift
+		while [ "$1" != -- ]; do
+			mkdir -p "$root${1#*:}"
+			mount --bind "${1%%:*}" "$root${1#*:}"
+			shift
+		done
+		shift
+		mount -t proc proc "$root/proc"
+		ip link set lo up
+		exec chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 \
+			PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+	' bash "$root" "$@"
+}
