@@ -48,6 +48,7 @@ unsigned mxp_step(struct mxp_net *n)
 	if (now >= mx_ep_deadline(n->ep))
 		mx_ep_step(n->ep, now);
 	mxp_flush(n, now);
+	n->now = now;
 	return count;
 }
 

@@ -138,6 +138,7 @@ struct mxp_net {
 	unsigned poll_us;
 	unsigned poll_misses;		/* in a row; polling rests after a few */
 	unsigned eager;			/* >0: the last tries without ppoll paid */
+	mx_ns now;			/* at the end of the last mxp_step */
 	mx_ns spun;			/* spent polling in vain, in sum */
 
 	struct mxp_rx *rx;
