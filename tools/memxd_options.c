@@ -312,13 +312,30 @@ static void check_join(struct options *o)
 	}
 }
 
+/*
+ * The unit hands the files of /etc/memx, which may be root's alone, to memxd as
+ * credentials memx_NAME (LoadCredential=memx:/etc/memx); a user who may read none
+ * of the originals reads them there.
+ */
+static const char *key_path(const char *file)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	g_autofree char *parent = g_path_get_dirname(file), *name = g_path_get_basename(file);
+	char *handed;
+
+	if (!dir || strcmp(parent, "/etc/memx"))
+		return file;
+	handed = g_strdup_printf("%s/memx_%s", dir, name);
+	return access(handed, F_OK) ? file : handed;
+}
+
 static void check_key(struct options *o)
 {
 	char *err = NULL;
 
 	if (!typed.key_file)
 		return;
-	if (mxp_key_load(typed.key_file, &o->key, &err))
+	if (mxp_key_load(key_path(typed.key_file), &o->key, &err))
 		bad_sentence(err);
 	if (o->key.kind != MX_KEY_CLUSTER)
 		bad("%s has the key of one volume (%s); a server needs the pool's key, from which "
