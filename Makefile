@@ -140,4 +140,5 @@ deb: deps-build deps-module deps-deb
 clean:
 	rm -rf $(B)
 
--include $(shell [ -d $(B) ] && find $(B) -name '*.d' 2>/dev/null)
+# build/deb has copies of the tree, and a folder conf.d.
+-include $(shell [ -d $(B) ] && find $(B) -path $(B)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)
