@@ -13,6 +13,7 @@
 #define MX_NODE_WIRE	80u
 #define MX_ADDR_WIRE	24u
 #define MX_HSTATE_FIXED	88u	/* before its descriptor */
+#define MX_ACCEPT_FIXED	88u	/* bodies of ACCEPT and SEAL, before the descriptor */
 #define MX_EXTENTS_MAX	(1u << 30)	/* MX_VOL_BYTES_MAX / MX_EXTENT */
 
 enum mx_vol_state { MX_VOL_LIVE = 1, MX_VOL_DELETED = 2 };

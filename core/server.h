@@ -2,7 +2,7 @@
 /*
  * Server: a store and a holder of descriptors behind an endpoint.
  *
- * The data path (READ, WRITE, ZERO, BLKSTAT) is in server.c, descriptors, votes
+ * The data path (READ, WRITE, ZERO, BLKSTAT) is in serve.c, descriptors, votes
  * and leases in holder.c, what holders do while no client is attached (replace a
  * lost holder, finish deletions) in caretaker.c on top of core/claim.h.
  */
@@ -19,7 +19,8 @@ struct mx_server_conf {
 	struct mx_store_conf store;
 	u32 volumes_max;		/* descriptors held; default 4096 */
 	mx_ns caretaker_after;		/* a holder gone or silent this long is replaced; default 60 s */
-	u32 jobs;			/* replies that can wait to be sent; default 4096 */
+	u32 jobs;			/* replies that can wait to be sent; default 4096, and one
+					 * for each 128 KiB of a small server */
 };
 struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_server_conf *c, mx_ns now);
 void mx_server_free(struct mx_server *s);
@@ -39,6 +40,8 @@ struct mx_server_stats {
 	u32 held, owned;		/* descriptors held; of them with a live lease */
 };
 void mx_server_stats(const struct mx_server *s, struct mx_server_stats *out, mx_ns now);
+/* Lines "key value\n" of the surrounding's own in STATS. Not copied; NULL: none. */
+void mx_server_set_extra(struct mx_server *s, const char *text);
 /* For the log and memxctl: what would be lost if it stopped now. */
 void mx_server_only_copies(const struct mx_server *s, u64 *volumes, u64 *extents, u64 *bytes);
 

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the server: server.c (life, peers, jobs), serve.c (data path), seal.c
+ * (control calls on stored extents), holder.c (descriptors, votes, leases),
+ * bits.c (allocation bitmaps), stats.c, caretaker.c.
+ */
+#ifndef MEMX_CORE_SERVER_INT_H
+#define MEMX_CORE_SERVER_INT_H
+
+#include "server.h"
+#include "claim.h"
+#include "pack.h"
+
+#define RESERVES_MAX	256u
+#define RESERVE_KEEP	(30 * MX_SEC)
+#define LEASE_MAX_MS	(3600u * 1000)
+#define DROPPED_MAX	64u
+#define RECENT_READS	64u
+#define TICK		MX_SEC
+
+/* ---- replies waiting to be sent ---- */
+enum mx_job_kind { MX_JOB_READ, MX_JOB_ACK, MX_JOB_BLKSTAT };
+
+/* What a job reads from. The store may change before it is sent: the volume is
+ * looked up again if any was dropped since. */
+struct mx_job_from {
+	struct mx_svol *vol;
+	u32 drops;
+	u32 epoch, gen, extent;
+	u8 uuid[MX_UUID];
+};
+
+struct mx_job {
+	struct mx_txm txm;
+	struct mx_list node;	/* speer.jobs, or server.free_jobs */
+	struct mx_speer *sp;	/* NULL: free */
+	u32 tag;
+	u16 flags;
+	u8 attempt, status, kind;
+	bool wanted;		/* READ: only blocks in want */
+	u16 first, nblocks;	/* READ: in the extent; ACK: as on the wire */
+	u16 done;		/* READ: blocks sent or skipped */
+	union {
+		struct { u32 have; u64 num; } ack;
+		struct { struct mx_job_from from; u8 want[32]; } read;
+	};
+};
+
+/* What a server keeps of an accepted peer. */
+struct mx_speer {
+	struct mx_list node;	/* server.speers */
+	struct mx_server *s;
+	struct mx_peer *peer;
+	struct mx_list jobs;
+	struct mx_job *last_ack;	/* may be merged into while it waits */
+	struct mx_job *recent[RECENT_READS];	/* by tag: a repeated READ replaces the one waiting */
+	bool restricted;	/* came with a volume's key */
+	u8 volume[MX_NAME_MAX + 1];
+};
+
+/* ---- descriptors held ---- */
+struct mx_bchunk { u32 count; u8 bits[MX_BITS_CHUNK_BYTES]; };
+
+struct mx_held {
+	u8 uuid[MX_UUID];
+	u8 *desc;		/* accepted, encoded */
+	u32 desc_len;
+	u32 promised;
+	struct mx_node promised_to;
+	u64 lease_id, lease_inc;	/* whose lease; meaningful while it lives */
+	mx_ns lease_until;	/* 0: none */
+	mx_ns quiet_since;	/* no lease, no vote since; for the caretaker */
+	struct mx_bchunk **chunks;
+	u32 nchunks;		/* room in chunks */
+	u64 bits_set;
+	/* caretaker */
+	mx_ns care_at;		/* not looked after before */
+	u32 care_fails;
+};
+
+struct mx_reserve { u64 op_id; u8 uuid[MX_UUID]; char name[MX_NAME_MAX + 1]; mx_ns until; };
+
+struct mx_dropped { u8 uuid[MX_UUID]; u32 epoch; };
+
+struct mx_care;
+
+struct mx_server {
+	const struct mx_port *port;
+	struct mx_server_conf conf;
+	struct mx_ep *ep;
+	struct mx_store *store;
+	struct mx_server_stats st;
+	u32 load;
+	bool leaving;
+	mx_ns started;
+	struct mx_timer work;	/* bookkeeping for the store */
+	struct mx_timer tick;
+
+	struct mx_list speers;
+	struct mx_job *jobs;
+	u32 njobs, nfree;
+	struct mx_list free_jobs;
+
+	struct mx_held **held;	/* in order of uuid */
+	u32 nheld, held_cap;
+	struct mx_reserve *reserves;
+	struct mx_dropped dropped[DROPPED_MAX];	/* volumes dropped last: not to be sealed anew */
+	u32 ndropped;
+	struct mx_desc *scratch;	/* decoding requests */
+	struct mx_desc *scratch2;	/* decoding what is held */
+	struct mx_care *care;
+	const char *extra;	/* STATS lines of the surrounding */
+};
+
+/* Control memory: counts against the store's ceiling. NULL: none, or no room. */
+void *mx_srv_alloc(struct mx_server *s, size_t n);
+void mx_srv_free(struct mx_server *s, void *p, size_t n);
+static inline const struct mx_node *mx_srv_node(const struct mx_server *s)
+{
+	return &s->conf.ep.node;
+}
+/* May this peer touch the volume of that name? @name: 64 bytes, zero-padded. */
+static inline bool mx_srv_allowed(const struct mx_speer *sp, const u8 *name)
+{
+	return !sp->restricted || memcmp(sp->volume, name, MX_NAME_MAX + 1) == 0;
+}
+
+/* server.c */
+struct mx_speer *mx_srv_peer(struct mx_server *s, struct mx_peer *p);	/* NULL: no memory */
+struct mx_job *mx_job_get(struct mx_speer *sp, enum mx_job_kind kind, const struct mx_head *h);
+void mx_job_free(struct mx_job *j);
+
+/* serve.c */
+void mx_serve(struct mx_speer *sp, const struct mx_head *h, const u8 *head, const u8 *payload);
+
+/* A control call. */
+struct mx_ccall {
+	struct mx_server *s;
+	struct mx_speer *sp;
+	const u8 *body;
+	u32 len;
+	struct mx_put rep;
+	mx_ns now;
+};
+
+/* Places of an encoded descriptor that are looked at without decoding it. */
+#define MX_DESC_NAME	16u
+#define MX_DESC_STATE	88u
+#define MX_DESC_OP	104u
+#define MX_DESC_EPOCH	112u
+#define MX_DESC_VERSION	120u
+#define MX_DESC_CONFIG	224u
+#define MX_DESC_NHOLDERS	228u
+#define MX_DESC_NENROLLED	232u
+#define MX_DESC_NDEAD	236u
+#define MX_DESC_LISTS	320u
+/* Does (epoch, version) of the encoded @a come after that of @b? */
+static inline bool mx_desc_bytes_newer(const u8 *a, const u8 *b)
+{
+	u32 ea = mx_ld32(a + MX_DESC_EPOCH), eb = mx_ld32(b + MX_DESC_EPOCH);
+
+	return ea != eb ? ea > eb : mx_ld64(a + MX_DESC_VERSION) > mx_ld64(b + MX_DESC_VERSION);
+}
+/* Writes an hstate around an encoded descriptor; @brief leaves its lists out. */
+void mx_put_hstate(struct mx_put *w, u32 promised, u32 lease_ms, const struct mx_node *to,
+		   const u8 *desc, u32 len, bool brief);
+
+/* seal.c */
+enum mx_status mx_call_seal(struct mx_ccall *c);
+enum mx_status mx_call_list_extents(struct mx_ccall *c);
+enum mx_status mx_call_drop_extent(struct mx_ccall *c, bool commit);
+enum mx_status mx_call_drop_volume(struct mx_ccall *c);
+enum mx_status mx_call_recover_list(struct mx_ccall *c);
+
+/* holder.c */
+struct mx_held *mx_held_find(struct mx_server *s, const u8 *uuid);
+void mx_held_drop(struct mx_server *s, struct mx_held *h);
+bool mx_held_leased(const struct mx_held *h, mx_ns now);
+bool mx_held_desc(struct mx_server *s, const struct mx_held *h, struct mx_desc *d);
+enum mx_status mx_call_lookup(struct mx_ccall *c);
+enum mx_status mx_call_list(struct mx_ccall *c);
+enum mx_status mx_call_reserve(struct mx_ccall *c);
+enum mx_status mx_call_prepare(struct mx_ccall *c);
+enum mx_status mx_call_accept(struct mx_ccall *c);
+enum mx_status mx_call_lease(struct mx_ccall *c);
+enum mx_status mx_call_forget(struct mx_ccall *c);
+void mx_holders_free(struct mx_server *s);
+
+/* bits.c */
+enum mx_status mx_call_bits_set(struct mx_ccall *c);
+enum mx_status mx_call_bits_get(struct mx_ccall *c);
+void mx_bits_free(struct mx_server *s, struct mx_held *h);
+
+/* stats.c */
+enum mx_status mx_call_stats(struct mx_ccall *c);
+
+/* caretaker.c */
+bool mx_care_init(struct mx_server *s);
+void mx_care_free(struct mx_server *s);
+void mx_care_tick(struct mx_server *s, mx_ns now);
+void mx_care_forget(struct mx_server *s, const u8 *uuid);	/* no longer held here */
+
+#endif
