@@ -4,8 +4,9 @@
  *
  * Needs no ownership and changes nothing. Each enrolled server is asked for the
  * extents it has, and holders for the allocation bitmap (a majority's union, as
- * an owner reads it): an extent whose bit is set and which nobody lists is lost,
- * or, while a server is silent, may be.
+ * an owner reads it). An extent whose bit is set and which nobody lists is lost if
+ * a server's incarnation is gone, may be on a server that is silent, and is a hole
+ * otherwise: its owner died before the first write, or after it was discarded.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -211,7 +212,13 @@ static void connect_all(struct ctl *ctl, struct volume *v, struct mx_peer **peer
 
 static void count(struct volume *v, struct map *m, bool all_listed)
 {
-	bool bits_known = m->bitmaps >= mx_majority(v->desc->nholders);
+	bool bits_known = m->bitmaps >= mx_majority(v->desc->nholders), any_gone = false;
+
+	for (guint i = 0; i < v->places->len; i++) {
+		struct place *p = &g_array_index(v->places, struct place, i);
+
+		any_gone |= p->enrolled && p->gone;
+	}
 
 	for (u64 i = 0; i < m->n; i++) {
 		bool bit = m->bits[i / 8] >> (i % 8) & 1;
@@ -225,10 +232,10 @@ static void count(struct volume *v, struct map *m, bool all_listed)
 			v->mapped_pages += m->pages[i];
 			if (m->flags[i] & MX_EXT_LOSTBASE)
 				v->lost_base++;
-		} else if (bit && all_listed) {
-			v->lost++;
-		} else if (bit) {
+		} else if (bit && !all_listed) {
 			v->unknown++;
+		} else if (bit && any_gone) {
+			v->lost++;
 		}
 	}
 	v->inspected = bits_known;
