@@ -234,8 +234,8 @@ static void welcomed(struct mx_peer *p, const struct mx_welcome *m, mx_ns now)
 	p->renew = false;
 	p->heard = now;
 	p->asked = false;
-	/* It must be used for the other side to know that it works. */
-	p->ping_at = now;
+	mx_peer_ping(p, now);
+	p->ping_at = mx_after(now, mx_peer_rto(p));
 	mx_mtu_start(p, fresh || reborn, now);
 	mx_peer_arm(p);
 	mx_peer_ready(p);
