@@ -42,6 +42,7 @@ struct mx_req {
 	enum mx_status st;
 	u32 parts;		/* under way */
 	u64 next_off;		/* first byte not yet split off */
+	mx_ns born;
 	struct mx_vol *vol;
 };
 /* done() is called exactly once, maybe from inside mx_ep_rx/step, never from
@@ -52,7 +53,8 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now);
 void mx_vol_abort(struct mx_vol *v, enum mx_status st, mx_ns now);
 
 /* Block status for [off, ...): kind of the first run and its length in bytes
- * (at most to the extent's end). Asynchronous. */
+ * (at most to the extent's end; holes that no server holds may run on over
+ * many extents). Asynchronous. */
 struct mx_blkstat_req {
 	u64 off;
 	u8 kind;		/* out: MX_PAGE_DATA, ZERO, HOLE, LOST */

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Choosing servers, enrolling them, and the edits of the descriptor, all of which
+ * go through one edit under way at a time (mx_vol_sync_desc).
+ */
+#include "client_int.h"
+
+#define FULL_FOR	(200 * MX_MS)	/* a server that was full is asked again after */
+#define HEARD_LATELY	(20 * MX_SEC)
+#define ENROLL_EVER	1000u		/* incarnations in a descriptor, so that some are left */
+
+/* ---- choosing ---- */
+
+static bool has_room(const struct mx_vs *s, mx_ns now)
+{
+	return !s->leaving && !(s->full && now < s->full_at + FULL_FOR);
+}
+
+static bool usable(const struct mx_vs *s, const struct mx_vs *not, bool strict, mx_ns now)
+{
+	return s && s != not && mx_vs_ok(s) && has_room(s, now) && (!strict || s->free >= MX_EXTENT);
+}
+
+static struct mx_vs *nth_usable(struct mx_vol *v, const struct mx_vs *not, bool strict, u32 n, mx_ns now)
+{
+	for (u32 i = 1; i < v->nvs; i++)
+		if (usable(v->vs[i], not, strict, now) && !n--)
+			return v->vs[i];
+	return NULL;
+}
+
+static u64 weight(const struct mx_vs *s)
+{
+	return (s->free >> 12) * (1001 - mx_min_u32(s->load, 1000));
+}
+
+/* Two at random, the better of them. */
+static struct mx_vs *choose_two(struct mx_vol *v, const struct mx_vs *not, bool strict, mx_ns now)
+{
+	struct mx_vs *a, *b;
+	u32 n = 0, i, j;
+
+	for (i = 1; i < v->nvs; i++)
+		n += usable(v->vs[i], not, strict, now);
+	if (n < 2)
+		return n ? nth_usable(v, not, strict, 0, now) : NULL;
+	i = mx_client_random(v->c, n);
+	j = mx_client_random(v->c, n - 1);
+	j += j >= i;
+	a = nth_usable(v, not, strict, i, now);
+	b = nth_usable(v, not, strict, j, now);
+	return weight(b) > weight(a) ? b : a;
+}
+
+/* On its way to be usable. */
+static bool coming(const struct mx_vs *s)
+{
+	switch (s->state) {
+	case MX_VS_CAND:
+	case MX_VS_ENROLL:
+		return true;
+	case MX_VS_SEAL:
+	case MX_VS_LIST:
+		return mx_srv_up(s->srv) && !s->leaving && !s->full;
+	default:
+		return false;
+	}
+}
+
+static enum mx_placed choose_wanted(struct mx_vol *v, const struct mx_vs *not, u64 id,
+				    struct mx_vs **out, mx_ns now)
+{
+	const struct mx_member *m = mx_ep_member_by_id(v->c->ep, id);
+	struct mx_vs *s = NULL;
+
+	for (u32 i = 1; i < v->nvs; i++)
+		if (v->vs[i] && v->vs[i]->id == id && v->vs[i]->state != MX_VS_GONE)
+			s = v->vs[i];
+	if (s == not && s)
+		return MX_PLACE_FULL;
+	if (!s && m) {
+		s = mx_vs_new(v, id, 0, &m->addr, MX_VS_CAND, now);
+		mx_vol_tick_at(v, now);
+		return s ? MX_PLACE_WAIT : MX_PLACE_FULL;
+	}
+	if (!s)
+		return MX_PLACE_FULL;
+	if (usable(s, not, false, now)) {
+		*out = s;
+		return MX_PLACED;
+	}
+	return has_room(s, now) ? MX_PLACE_WAIT : MX_PLACE_FULL;
+}
+
+enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted,
+			       struct mx_vs **out, mx_ns now)
+{
+	bool full = false;
+
+	v->want_servers = true;
+	if (wanted)
+		return choose_wanted(v, not, wanted, out, now);
+	*out = choose_two(v, not, true, now);
+	if (*out)
+		return MX_PLACED;
+	/* Announcements lag behind: better ask one that says it has little. */
+	mx_place_recruit(v, now);
+	for (u32 i = 1; i < v->nvs; i++) {
+		if (!v->vs[i])
+			continue;
+		if (coming(v->vs[i]))
+			return MX_PLACE_WAIT;
+		full |= v->vs[i]->state == MX_VS_READY && !has_room(v->vs[i], now);
+	}
+	*out = choose_two(v, not, false, now);
+	if (*out)
+		return MX_PLACED;
+	return full ? MX_PLACE_FULL : MX_PLACE_WAIT;
+}
+
+u32 mx_next_gen(struct mx_vol *v, u32 extent)
+{
+	const struct mx_desc *d = mx_claim_desc(v->claim);
+	u32 gen = mx_map_at(&v->map, extent)->gen;
+
+	for (u32 i = 0; i < d->ndead; i++)
+		if (d->dead[i].extent == extent && d->dead[i].gen > gen)
+			gen = d->dead[i].gen;
+	return gen + 1;
+}
+
+/* Gives an extent without a server one. */
+enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now)
+{
+	struct mx_ent *e = mx_map_at(&v->map, extent);
+	struct mx_vs *s;
+	enum mx_placed r = mx_place_choose(v, NULL, 0, &s, now);
+
+	if (r != MX_PLACED)
+		return r;
+	e->gen = mx_next_gen(v, extent);
+	e->flags &= MX_EF_BIT;
+	if (e->state == MX_EXT_LOST)
+		e->flags |= MX_EF_LOSTBASE;
+	e->srv[0] = s->idx;
+	s->extents++;
+	s->free -= mx_min_u64(s->free, MX_EXTENT);
+	mx_map_set(&v->map, e, MX_EXT_PLACED);
+	return MX_PLACED;
+}
+
+/* ---- enrolling ---- */
+
+static bool known(const struct mx_vol *v, u64 id)
+{
+	for (u32 i = 1; i < v->nvs; i++)
+		if (v->vs[i] && v->vs[i]->id == id && v->vs[i]->state != MX_VS_GONE)
+			return true;
+	return false;
+}
+
+static bool eligible(const struct mx_vol *v, const struct mx_member *m, mx_ns now)
+{
+	return (m->flags & MX_MEMBER_SERVER) && !(m->flags & MX_MEMBER_LEAVING) &&
+	       m->free >= MX_EXTENT && now < m->heard + HEARD_LATELY && !known(v, m->node.id);
+}
+
+/* Makes candidates of members while there are fewer servers with room than the
+ * volume wants. */
+void mx_place_recruit(struct mx_vol *v, mx_ns now)
+{
+	u32 have = 0, ever = mx_claim_desc(v->claim)->nenrolled, n = mx_ep_nmembers(v->c->ep), start;
+
+	if (v->conf.read_only || v->fail || !mx_vol_running(v))
+		return;
+	for (u32 i = 1; i < v->nvs; i++) {
+		const struct mx_vs *s = v->vs[i];
+
+		if (!s || s->state == MX_VS_GONE)
+			continue;
+		have += !s->full && !s->leaving && s->free >= MX_EXTENT;
+		ever += s->state == MX_VS_CAND || s->state == MX_VS_ENROLL;
+		if (s->full && now >= s->full_at + FULL_FOR && s->free >= MX_EXTENT)
+			v->vs[i]->full = false;
+	}
+	if (have >= v->conf.enroll_max || !n)
+		return;
+	start = mx_client_random(v->c, n);
+	for (u32 k = 0; k < n && have < v->conf.enroll_max && ever < ENROLL_EVER; k++) {
+		const struct mx_member *m = mx_ep_member(v->c->ep, (start + k) % n);
+
+		if (!eligible(v, m, now))
+			continue;
+		if (!mx_vs_new(v, m->node.id, 0, &m->addr, MX_VS_CAND, now))
+			return;
+		have++;
+		ever++;
+		mx_vol_tick_at(v, now);
+	}
+}
+
+/* ---- dead copies in a descriptor ---- */
+
+bool mx_dead_add(struct mx_desc *d, const struct mx_vs *s, u32 extent, u32 gen)
+{
+	int at = mx_desc_enrolled(d, s->id, s->inc);
+
+	if (at < 0)
+		return false;
+	for (u32 i = 0; i < d->ndead; i++)
+		if (d->dead[i].server == at && d->dead[i].extent == extent) {
+			if (d->dead[i].gen < gen)
+				d->dead[i].gen = gen;
+			return true;
+		}
+	if (d->ndead == MX_DEAD_MAX)
+		return false;
+	d->dead[d->ndead++] = (struct mx_dead){ (u16)at, extent, gen };
+	return true;
+}
+
+void mx_dead_del(struct mx_desc *d, u64 id, u64 inc, u32 extent, u32 gen)
+{
+	int at = mx_desc_enrolled(d, id, inc);
+
+	for (u32 i = 0; i < d->ndead; i++) {
+		struct mx_dead *x = &d->dead[i];
+
+		if (x->server != at || x->extent != extent || x->gen > gen)
+			continue;
+		*x = d->dead[--d->ndead];
+		return;
+	}
+}
+
+bool mx_desc_is_dead(const struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen)
+{
+	const struct mx_desc *d = mx_claim_desc(v->claim);
+	int at = mx_desc_enrolled(d, s->id, s->inc);
+
+	for (u32 i = 0; i < d->ndead; i++)
+		if (d->dead[i].server == at && d->dead[i].extent == extent && d->dead[i].gen >= gen)
+			return true;
+	return false;
+}
+
+bool mx_vol_new_dead(struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen)
+{
+	if (v->nnewdead == MX_NEWDEAD_MAX)
+		return false;
+	v->newdead[v->nnewdead++] = (struct mx_deadref){ s->id, s->inc, extent, gen };
+	return true;
+}
+
+/* ---- the edit ---- */
+
+/* Copies at incarnations that are over need no record. */
+static void forget_dead_of(struct mx_desc *d, u32 at)
+{
+	for (u32 i = 0; i < d->ndead;)
+		if (d->dead[i].server == at)
+			d->dead[i] = d->dead[--d->ndead];
+		else
+			i++;
+}
+
+/* Incarnations that are over stay listed as long as something of theirs may be
+ * found lost: without them a set bit would mean a hole (rebuild.c). */
+static void prune_gone(struct mx_vol *v, struct mx_desc *d)
+{
+	u32 kept = 0;
+
+	if (v->phase != MX_VP_OPEN || v->map.count[MX_EXT_LOST] || v->map.count[MX_EXT_UNKNOWN])
+		return;
+	for (u32 i = 0; i < d->nenrolled; i++) {
+		if (d->enrolled[i].state == MX_ENR_GONE) {
+			forget_dead_of(d, i);
+			continue;
+		}
+		for (u32 j = 0; kept != i && j < d->ndead; j++)
+			if (d->dead[j].server == i)
+				d->dead[j].server = (u16)kept;
+		d->enrolled[kept++] = d->enrolled[i];
+	}
+	d->nenrolled = kept;
+}
+
+static void edit_server(struct mx_vs *s, struct mx_desc *d)
+{
+	int at = mx_desc_enrolled(d, s->id, s->inc);
+	struct mx_srvref *r;
+
+	if (s->state == MX_VS_GONE && !s->recorded) {
+		s->in_edit = true;
+		if (at < 0)
+			return;
+		d->enrolled[at].state = MX_ENR_GONE;
+		forget_dead_of(d, (u32)at);
+	} else if (s->state == MX_VS_ENROLL) {
+		if (at < 0 && d->nenrolled == MX_ENROLLED_MAX)
+			return;
+		s->in_edit = true;
+		if (at >= 0)
+			return;
+		r = &d->enrolled[d->nenrolled++];
+		memset(r, 0, sizeof *r);
+		r->id = s->id;
+		r->incarnation = s->inc;
+		r->addr = *mx_peer_addr(s->srv->peer);
+		r->addr.scope = 0;
+		r->state = MX_ENR_OK;
+	}
+}
+
+/* All that is to be recorded; done again on a newer descriptor if need be. */
+static bool edit_desc(struct mx_claim_edit *ed, struct mx_desc *d)
+{
+	struct mx_vol *v = mx_container_of(ed, struct mx_vol, edit);
+
+	for (u32 i = 0; i < v->nundead; i++) {
+		const struct mx_deadref *u = &v->undead[i];
+
+		mx_dead_del(d, u->id, u->inc, u->extent, u->gen);
+	}
+	v->nundead_in = v->nundead;
+	for (u32 i = 0; i < v->nnewdead; i++) {
+		const struct mx_deadref *u = &v->newdead[i];
+		struct mx_vs *s = mx_vs_find(v, u->id, u->inc);
+
+		if (s && s->state != MX_VS_GONE && !mx_dead_add(d, s, u->extent, u->gen))
+			return false;
+	}
+	v->nnewdead_in = v->nnewdead;
+	for (u32 i = 1; i < v->nvs; i++)
+		if (v->vs[i])
+			edit_server(v->vs[i], d);
+	mx_move_edit(v, d);
+	if (v->new_size) {
+		d->size = v->new_size;
+		v->size_in = true;
+	}
+	prune_gone(v, d);
+	return true;
+}
+
+static void shift(struct mx_deadref *r, u32 *n, u32 *in)
+{
+	for (u32 i = *in; i < *n; i++)
+		r[i - *in] = r[i];
+	*n -= *in;
+	*in = 0;
+}
+
+static void server_edited(struct mx_vs *s, bool ok, mx_ns now)
+{
+	bool in = s->in_edit;
+
+	s->in_edit = false;
+	if (!in || !ok)
+		return;
+	if (s->state == MX_VS_ENROLL) {
+		mx_vs_enrolled(s, now);
+		return;
+	}
+	if (s->state != MX_VS_GONE)
+		return;
+	s->recorded = true;
+	if (!s->extents)
+		mx_vs_free(s);
+}
+
+static void edit_done(struct mx_claim_edit *ed, enum mx_status st, mx_ns now)
+{
+	struct mx_vol *v = mx_container_of(ed, struct mx_vol, edit);
+	bool size_in = v->size_in;
+
+	v->edit_busy = v->size_in = false;
+	if (st != MX_OK) {
+		v->nundead_in = v->nnewdead_in = 0;
+		v->edit_again = !v->fail;
+		mx_vol_tick_at(v, now + 100 * MX_MS);
+	}
+	shift(v->undead, &v->nundead, &v->nundead_in);
+	shift(v->newdead, &v->nnewdead, &v->nnewdead_in);
+	mx_move_edited(v, st, now);
+	if (size_in)
+		mx_resize_edited(v, st, now);
+	for (u32 i = 1; i < v->nvs; i++)
+		if (v->vs[i])
+			server_edited(v->vs[i], st == MX_OK, now);
+	for (u32 i = 1; st == MX_OK && i < v->nvs; i++)
+		if (v->vs[i])
+			mx_vs_drops(v->vs[i], now);
+	mx_rebuild_check(v, now);
+	if (st == MX_OK && v->edit_again)
+		mx_vol_sync_desc(v, now);
+	mx_client_kick(v->c, now);
+}
+
+void mx_vol_sync_desc(struct mx_vol *v, mx_ns now)
+{
+	if (v->edit_busy || v->fail || v->phase < MX_VP_RECORD || v->phase > MX_VP_CLOSING ||
+	    mx_claim_state(v->claim) != MX_CLAIM_HELD) {
+		v->edit_again = true;
+		mx_vol_tick_at(v, now + 100 * MX_MS);
+		return;
+	}
+	v->edit_busy = true;
+	v->edit_again = false;
+	v->edit.edit = edit_desc;
+	v->edit.done = edit_done;
+	mx_claim_edit(v->claim, &v->edit, now);
+}
