@@ -367,12 +367,13 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 {
 	struct sess_op *x = mx_container_of(b, struct sess_op, b);
 	struct life_sess *s = x->s;
-	u64 blk = b->off / MX_BLOCK;
+	u64 blk = b->off / MX_BLOCK, end = blk + b->run / MX_BLOCK;
+	bool one_extent = blk / MX_EXTENT_BLOCKS == (end - 1) / MX_EXTENT_BLOCKS;
 
 	TR(&s->l->w, "%s: status of %s at %llu: %s kind %u for %llu", s->c->n->name, s->vol->name,
 	   (unsigned long long)b->off, sim_status(st), b->kind, (unsigned long long)b->run);
-	if (st == MX_OK && (!b->run || b->off % MX_BLOCK || b->run % MX_BLOCK ||
-			    blk / MX_EXTENT_BLOCKS != (blk + b->run / MX_BLOCK - 1) / MX_EXTENT_BLOCKS))
+	if (st == MX_OK && (!b->run || b->off % MX_BLOCK || b->run % MX_BLOCK || end > s->blocks ||
+			    (!one_extent && b->kind != MX_PAGE_HOLE)))
 		sim_fail(&s->l->w, "%s: block status of an odd run: %llu at %llu", s->vol->name,
 			 (unsigned long long)b->run, (unsigned long long)b->off);
 	if (st == MX_OK && (b->kind == MX_PAGE_ZERO || b->kind == MX_PAGE_HOLE))
