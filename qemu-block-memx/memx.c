@@ -188,10 +188,11 @@ static struct memx *memx_client_new(const MemxOptions *o, Error **errp)
 	return client;
 }
 
-/* Waits in a coroutine by yielding, elsewhere by polling. */
+/* Waits in a coroutine by yielding; elsewhere, and while the node is being opened
+ * and nothing watches its sockets yet, by polling them. */
 static void memx_await(MemxWait *w)
 {
-	if (qemu_in_coroutine()) {
+	if (w->s->ctx && qemu_in_coroutine()) {
 		memx_kick(w->s);
 		memx_co_wait(w, false);
 	} else {
