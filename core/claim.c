@@ -36,6 +36,8 @@ struct mx_claim *mx_claim_new(struct mx_ep *ep, const struct mx_claim_conf *conf
 	c->conf = *conf;
 	if (!c->conf.lease)
 		c->conf.lease = 10 * MX_SEC;
+	if (!c->conf.silent)
+		c->conf.silent = CLAIM_SILENT;
 	c->ops = *ops;
 	c->user = user;
 	mx_timer_init(&c->timer, claim_timer);

@@ -44,6 +44,7 @@ struct mx_claim_conf {
 	bool admin;		/* not to use data: owner's record last_writer stays */
 	bool reclaim;		/* after LOST: claim again if no other writer came between */
 	bool no_heal;		/* leave the holders as they are */
+	mx_ns silent;		/* a holder not heard this long is replaced; default 30 s */
 };
 
 struct mx_claim_ops {

@@ -114,7 +114,7 @@ static bool silent(const struct claim_slot *s, mx_ns now)
 
 	if (heard < s->c->started)
 		heard = s->c->started;
-	return now >= heard + CLAIM_SILENT;
+	return now >= heard + s->c->conf.silent;
 }
 
 static bool leaving(const struct claim_slot *s)
@@ -129,8 +129,18 @@ static bool wants_replacing(const struct claim_slot *s, mx_ns now)
 	return s->old && (s->gone || claim_slot_reborn(s) || silent(s, now) || leaving(s));
 }
 
-/* The best server that is not a holder of @d yet. */
-static struct mx_member *candidate(struct mx_claim *c, const struct mx_desc *d, mx_ns now)
+/* Holds @id already, whichever its incarnation: a server has one vote. */
+static bool holds(const struct mx_desc *d, u64 id, int but)
+{
+	for (u32 i = 0; i < d->nholders; i++)
+		if ((int)i != but && d->holders[i].id == id)
+			return true;
+	return false;
+}
+
+/* The best server that could be a holder of @d beside those there are, or in
+ * place of holder @of (-1: beside). */
+static struct mx_member *candidate(struct mx_claim *c, const struct mx_desc *d, int of, mx_ns now)
 {
 	struct mx_member *best = NULL;
 	u64 top = 0;
@@ -141,6 +151,7 @@ static struct mx_member *candidate(struct mx_claim *c, const struct mx_desc *d, 
 
 		if (!(m->flags & MX_MEMBER_SERVER) || (m->flags & MX_MEMBER_LEAVING) ||
 		    now >= m->heard + 20 * MX_SEC || (best && score <= top) ||
+		    holds(d, m->node.id, of) ||
 		    mx_desc_holder(d, m->node.id, m->node.incarnation) >= 0)
 			continue;
 		best = m;
@@ -170,7 +181,7 @@ static bool heal_apply(struct mx_claim *c, struct mx_desc *d, mx_ns now)
 		if (!wants_replacing(&c->slot[i], now))
 			continue;
 		h = mx_desc_holder(d, r->id, r->incarnation);
-		m = candidate(c, d, now);
+		m = candidate(c, d, h, now);
 		if (h < 0 || !m)
 			continue;
 		put_holder(&d->holders[h], m);
@@ -180,12 +191,12 @@ static bool heal_apply(struct mx_claim *c, struct mx_desc *d, mx_ns now)
 	while (d->nholders < MX_HOLDERS_WANT) {
 		struct mx_desc *t = d;
 		u32 before = d->nholders;
-		struct mx_member *a = candidate(c, t, now), *b;
+		struct mx_member *a = candidate(c, t, -1, now), *b;
 
 		if (!a)
 			break;
 		put_holder(&d->holders[d->nholders++], a);
-		b = d->nholders < MX_HOLDERS_WANT ? candidate(c, t, now) : NULL;
+		b = d->nholders < MX_HOLDERS_WANT ? candidate(c, t, -1, now) : NULL;
 		if (d->nholders < MX_HOLDERS_WANT && !b) {
 			d->nholders = before;
 			break;

@@ -28,6 +28,16 @@ static void note_dropped(struct mx_server *s, const u8 *uuid, u32 epoch)
 	d->epoch = epoch;
 }
 
+void mx_drop_volume(struct mx_server *s, const u8 *uuid, u32 epoch)
+{
+	struct mx_svol *v = mx_svol_get(s->store, uuid);
+
+	if (v || dropped_epoch(s, uuid) < epoch)
+		note_dropped(s, uuid, epoch);
+	if (v)
+		mx_svol_drop(v);
+}
+
 static bool vol_allowed(const struct mx_ccall *c, const struct mx_svol *v)
 {
 	u32 len;
@@ -162,10 +172,7 @@ enum mx_status mx_call_drop_volume(struct mx_ccall *c)
 	v = mx_svol_get(c->s->store, r.uuid);
 	if (v && r.epoch < mx_svol_epoch(v))
 		return fenced(c, mx_svol_epoch(v));
-	if (v || dropped_epoch(c->s, r.uuid) < r.epoch)
-		note_dropped(c->s, r.uuid, r.epoch);
-	if (v)
-		mx_svol_drop(v);
+	mx_drop_volume(c->s, r.uuid, r.epoch);
 	return MX_OK;
 }
 

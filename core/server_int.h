@@ -170,6 +170,7 @@ enum mx_status mx_call_seal(struct mx_ccall *c);
 enum mx_status mx_call_list_extents(struct mx_ccall *c);
 enum mx_status mx_call_drop_extent(struct mx_ccall *c, bool commit);
 enum mx_status mx_call_drop_volume(struct mx_ccall *c);
+void mx_drop_volume(struct mx_server *s, const u8 *uuid, u32 epoch);
 enum mx_status mx_call_recover_list(struct mx_ccall *c);
 
 /* holder.c */
