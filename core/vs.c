@@ -141,7 +141,7 @@ static void attach(struct mx_vs *s, mx_ns now)
 		retry_later(s, now, RETRY);
 }
 
-/* NULL: no memory, or too many. The caller has mx_vs_check() to do. */
+/* NULL: no memory, or too many. The next tick looks at it; callers see to one. */
 struct mx_vs *mx_vs_new(struct mx_vol *v, u64 id, u64 inc, const struct mx_addr *a,
 			enum mx_vs_state st, mx_ns now)
 {
@@ -164,6 +164,7 @@ struct mx_vs *mx_vs_new(struct mx_vol *v, u64 id, u64 inc, const struct mx_addr 
 	s->addr = *a;
 	s->state = (u8)st;
 	s->since = now;
+	s->retry_at = now;	/* its session may be up already: then nothing else wakes it */
 	s->free = m ? m->free : 1ull << 30;
 	s->load = m ? m->load : 0;
 	mx_list_init(&s->parked);
