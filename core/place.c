@@ -92,6 +92,22 @@ static enum mx_placed choose_wanted(struct mx_vol *v, const struct mx_vs *not, u
 	return has_room(s, now) ? MX_PLACE_WAIT : MX_PLACE_FULL;
 }
 
+/* Servers are heard, but none that is not ours already has room: a full pool,
+ * not one that is still to be found. */
+static bool pool_full(struct mx_vol *v, mx_ns now)
+{
+	u32 i, n = mx_ep_nmembers(v->c->ep);
+
+	for (i = 0; i < n; i++) {
+		const struct mx_member *m = mx_ep_member(v->c->ep, i);
+
+		if ((m->flags & MX_MEMBER_SERVER) && now < m->heard + HEARD_LATELY &&
+		    ((m->flags & MX_MEMBER_LEAVING) || m->free < MX_EXTENT))
+			return true;
+	}
+	return false;
+}
+
 enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted,
 			       struct mx_vs **out, mx_ns now)
 {
@@ -115,7 +131,7 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 	*out = choose_two(v, not, false, now);
 	if (*out)
 		return MX_PLACED;
-	return full ? MX_PLACE_FULL : MX_PLACE_WAIT;
+	return full || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
 }
 
 u32 mx_next_gen(struct mx_vol *v, u32 extent)
