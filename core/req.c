@@ -645,7 +645,10 @@ static bool split(struct mx_vol *v, struct mx_req *r, mx_ns now)
 
 	while (r->next_off < end) {
 		u32 in = (u32)(r->next_off & (MX_EXTENT - 1));
-		u64 n = mx_min_u64(mx_min_u64(end - r->next_off, MX_EXTENT - in), most);
+		/* Cut at the end of a page: one that is cut in two would be seen, or
+		 * written, in halves. */
+		u64 n = mx_min_u64(mx_min_u64(end - r->next_off, MX_EXTENT - in),
+				   most - (in & (MX_PAGE - 1)));
 
 		if (!budget--) {
 			mx_client_kick(v->c, now);
