@@ -67,8 +67,8 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 	mx_random(ep, &ep->hash_seed, sizeof ep->hash_seed);
 	mx_random(ep, ep->cookie_secret, sizeof ep->cookie_secret);
 	mx_random(ep, &ep->call_tag, sizeof ep->call_tag);
-	ep->reset_rate.tokens = ep->reject_rate.tokens = ep->log_rate.tokens = 100;
-	ep->reset_rate.at = ep->reject_rate.at = ep->log_rate.at = now;
+	ep->reset_rate = ep->reject_rate = (struct mx_bucket){ .tokens = ANSWERS_BURST, .at = now };
+	ep->log_rate = (struct mx_bucket){ .tokens = 10, .at = now };
 	if (!make_tables(ep) || !mx_members_init(ep, now)) {
 		mx_ep_free(ep);
 		return NULL;
@@ -109,26 +109,19 @@ void mx_ep_count_retransmit(struct mx_ep *ep) { ep->stats.retransmits++; }
 
 /* ---- small helpers ---- */
 
-/* At most a hundred in a row and a hundred a second. */
-bool mx_rate_ok(struct mx_bucket *b, mx_ns now)
+/* At most @burst in a row, and one more after each @every. */
+bool mx_rate_ok(struct mx_bucket *b, u32 burst, mx_ns every, mx_ns now)
 {
-	u64 fresh = (now - b->at) / (10 * MX_MS);
+	u64 fresh = (now - b->at) / every;
 
 	if (fresh) {
-		b->tokens = (u32)mx_min_u64(100, b->tokens + fresh);
-		b->at += fresh * 10 * MX_MS;
+		b->tokens = (u32)mx_min_u64(burst, b->tokens + fresh);
+		b->at += fresh * every;
 	}
 	if (!b->tokens)
 		return false;
 	b->tokens--;
 	return true;
-}
-
-/* What the network can provoke is logged at most a hundred times a second. */
-void mx_ep_log(struct mx_ep *ep, int level, const char *line, mx_ns now)
-{
-	if (ep->port->log && mx_rate_ok(&ep->log_rate, now))
-		ep->port->log(ep->port->ctx, level, line);
 }
 
 /* Place for a short datagram to somebody who is no peer. NULL: too many wait. */

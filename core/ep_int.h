@@ -11,6 +11,7 @@
  *	call.c		control calls we make; icall.c: those we answer
  *	member.c	announcements, members, seeds
  *	timer.c		timing wheel
+ *	log.c		log lines
  *
  * Lifetime: peers are freed by their own timer (in mx_ep_step), by a BYE, by
  * eviction (both in mx_ep_rx, after which the datagram is not touched again), or
@@ -30,6 +31,8 @@
 #define REPLAY_WORDS	(REPLAY_BITS / 64 + 1)	/* one word is cleared ahead */
 #define SMALL_RING	64u		/* answers to unknowns waiting to be sent */
 #define SMALL_MAX	160u		/* bytes of the largest: REJECT, RETRY, RESET */
+#define ANSWERS_BURST	100u		/* RESETs, and REJECTs, in a row */
+#define ANSWERS_EVERY	(10 * MX_MS)	/* and then a hundred a second */
 #define SEEDS_MAX	64u
 #define ANNOUNCE_ADDRS	16u
 #define ICALLS_MAX	512u		/* control calls held for answering, per endpoint */
@@ -206,7 +209,7 @@ struct mx_small {			/* a short datagram to somebody who is no peer */
 	u16 len;
 	u8 data[SMALL_MAX];
 };
-struct mx_bucket { u32 tokens; mx_ns at; };	/* rate limit, 100 a second */
+struct mx_bucket { u32 tokens; mx_ns at; };	/* rate limit */
 
 struct mx_seed {
 	struct mx_addr addr;
@@ -287,13 +290,16 @@ static inline void mx_random(struct mx_ep *ep, void *p, size_t n)
 }
 
 /* ep.c */
-void mx_ep_log(struct mx_ep *ep, int level, const char *line, mx_ns now);
 void mx_tx_raw(struct mx_tx *tx, const struct mx_addr *to);
-bool mx_rate_ok(struct mx_bucket *b, mx_ns now);
+bool mx_rate_ok(struct mx_bucket *b, u32 burst, mx_ns every, mx_ns now);
 struct mx_small *mx_small_get(struct mx_ep *ep, const struct mx_addr *to);	/* NULL: full */
 u64 mx_rand_below(struct mx_ep *ep, u64 n);
 mx_ns mx_jitter(struct mx_ep *ep, mx_ns t);	/* within an eighth of it */
 bool mx_ct_equal(const u8 *a, const u8 *b, u32 n);	/* in constant time */
+
+/* log.c */
+void mx_ep_log_from(struct mx_ep *ep, int level, const char *what, const struct mx_addr *from,
+		    mx_ns now);
 
 /* peer.c */
 struct mx_peer *mx_peer_find(struct mx_ep *ep, const struct mx_addr *a, bool initiator);

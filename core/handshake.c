@@ -263,6 +263,18 @@ static enum mx_reject_why welcome_rx(struct mx_ep *ep, mx_ns now, const struct m
 
 /* ---- acceptor ---- */
 
+static const char *refusal(enum mx_status why)
+{
+	switch (why) {
+	case MX_ST_BAD_KEY: return "refused: wrong key (or a key, and there is none here)";
+	case MX_ST_NO_KEY: return "refused: it comes without a key";
+	case MX_ST_BAD_VERSION: return "refused: it speaks another major version of the protocol";
+	case MX_ST_BUSY: return "refused: the table of peers is full";
+	case MX_ST_UNSUPPORTED: return "refused: no cipher in common";
+	default: return "refused";
+	}
+}
+
 static enum mx_reject_why send_reject(struct mx_ep *ep, mx_ns now, const struct mx_addr *to,
 				      u32 tag, const u8 *client_random, enum mx_status why)
 {
@@ -273,15 +285,8 @@ static enum mx_reject_why send_reject(struct mx_ep *ep, mx_ns now, const struct 
 	};
 	struct mx_small *s;
 
-	if (why == MX_ST_BAD_KEY)
-		mx_ep_log(ep, MX_LOG_WARN, "refused a session: wrong key", now);
-	else if (why == MX_ST_NO_KEY)
-		mx_ep_log(ep, MX_LOG_WARN, "refused a session: it comes without a key", now);
-	else if (why == MX_ST_BAD_VERSION)
-		mx_ep_log(ep, MX_LOG_WARN, "refused a session: other protocol version", now);
-	else if (why == MX_ST_BUSY)
-		mx_ep_log(ep, MX_LOG_WARN, "refused a session: table of peers is full", now);
-	if (!mx_rate_ok(&ep->reject_rate, now))
+	mx_ep_log_from(ep, MX_LOG_WARN, refusal(why), to, now);
+	if (!mx_rate_ok(&ep->reject_rate, ANSWERS_BURST, ANSWERS_EVERY, now))
 		return MX_RJ_SESSION;
 	s = mx_small_get(ep, to);
 	if (s) {
@@ -617,7 +622,8 @@ void mx_hs_reset(struct mx_ep *ep, mx_ns now, const struct mx_addr *from, u32 se
 	struct mx_small *s;
 
 	/* Never larger than what it answers. */
-	if (!ep->conf.accept || len < MX_OUTER + MX_HEAD || !mx_rate_ok(&ep->reset_rate, now))
+	if (!ep->conf.accept || len < MX_OUTER + MX_HEAD ||
+	    !mx_rate_ok(&ep->reset_rate, ANSWERS_BURST, ANSWERS_EVERY, now))
 		return;
 	s = mx_small_get(ep, from);
 	if (!s)

@@ -146,7 +146,7 @@ static void pack_upkeep(struct mx_peer *p, struct pack *k)
 
 	if (p->want & WANT_PONG) {
 		at = own_head(k, MX_PONG, 24, p->pong_tag);
-		mx_st64(at + 16, 0);
+		mx_st64(at + 16, (u64)p->ep->self.load << 32);
 	}
 	if (p->want & WANT_PING) {
 		own_head(k, MX_PING, MX_HEAD, p->ping_tag);

@@ -305,6 +305,63 @@ static void handshake__other_version_is_told(void **state)
 	net_end(&net);
 }
 
+/* A node that is a server and a client may meet itself: two roles, one address. */
+static void handshake__with_oneself(void **state)
+{
+	struct mx_ep_conf s = net_conf(true, 1);
+	struct mx_peer *p;
+	struct tcall *t;
+
+	net_init(&net, 1);
+	set_key(&s, CLUSTER);
+	net_start(&net, 0, &s);
+	net.n[0].echo = true;
+	p = mx_peer_connect(net.n[0].ep, &net.n[0].addr, net.now);
+	t = call_new(p, 3000, MX_SEC);
+	call_wait(t, MX_SEC);
+	assert_int_equal(t->st, MX_OK);
+	assert_true(t->right);
+	assert_int_equal(net.n[0].ups, 2);
+	net_for(&net, 20 * MX_SEC);
+	assert_int_equal(mx_peer_state(p), MX_PEER_UP);
+	mx_ep_bye(net.n[0].ep, net.now);
+	net_for(&net, 10 * MX_MS);
+	assert_int_equal(net.n[0].gones, 1);
+	free(t);
+	net_end(&net);
+}
+
+static char last_line[256];
+static int lines;
+static void on_log(void *ctx, int level, const char *line)
+{
+	(void)ctx;
+	(void)level;
+	lines++;
+	snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static void handshake__refusal_is_logged_with_its_address(void **state)
+{
+	struct mx_ep_conf s = net_conf(true, 1), c = net_conf(false, 2);
+	u32 i;
+
+	net_init(&net, 1);
+	set_key(&s, CLUSTER);
+	net_start(&net, 0, &s);
+	net.n[0].port.log = on_log;
+	lines = 0;
+	for (i = 0; i < 30; i++) {
+		net_start(&net, 1, &c);
+		mx_peer_connect(net.n[1].ep, &net.n[0].addr, net.now);
+		net_for(&net, MX_MS);
+		net_stop(&net, 1);
+	}
+	assert_int_equal(lines, 10);	/* not as many as somebody likes */
+	assert_string_equal(last_line, "10.0.0.1:7001: refused: it comes without a key");
+	net_end(&net);
+}
+
 static void handshake__through_loss(void **state)
 {
 	u64 seed;
@@ -1785,6 +1842,8 @@ int main(void)
 		cmocka_unit_test(handshake__refusals_name_the_cause),
 		cmocka_unit_test(handshake__refused_then_right),
 		cmocka_unit_test(handshake__other_version_is_told),
+		cmocka_unit_test(handshake__with_oneself),
+		cmocka_unit_test(handshake__refusal_is_logged_with_its_address),
 		cmocka_unit_test(handshake__through_loss),
 		cmocka_unit_test(handshake__nobody_there_is_silent),
 		cmocka_unit_test(handshake__cookie_before_state),
