@@ -12,7 +12,9 @@
 #include <string.h>
 #include "core/ep_int.h"
 
+#ifndef NET_EPS
 #define NET_EPS		4
+#endif
 #define NET_QUEUE	4096
 #define UNUSED		__attribute__((unused))
 
