@@ -495,6 +495,16 @@ static void status(struct mx_io *io, enum mx_status st, mx_ns now)
 	case MX_ST_FENCED:
 		mx_vol_suspect(v, io->vs, now);
 		break;
+	case MX_ST_STALE_GEN:
+		/* A read that was on its way while the extent was freed and placed
+		 * anew: the map knows by now. */
+		if (!io->act && !(io->flags & MX_IOF_INTERNAL) &&
+		    mx_map_at(&v->map, io->extent)->gen != io->gen) {
+			mx_part_reroute(io, now);
+			break;
+		}
+		mx_io_end(io, st, now);
+		break;
 	default:
 		mx_io_end(io, st, now);
 		break;

@@ -720,9 +720,10 @@ enum mx_status mx_store_read(struct mx_svol *v, u32 extent, u32 gen, u32 page,
 
 	memset(ref, 0, sizeof *ref);
 	ref->kind = MX_PAGE_HOLE;
-	if (!e)
+	/* An older generation is as good as gone: the newer one has no page yet. */
+	if (!e || e->gen < gen)
 		return MX_OK;
-	if (e->gen != gen)
+	if (e->gen > gen)
 		return MX_ST_STALE_GEN;
 	page_ref(e, page, ref);
 	return MX_OK;

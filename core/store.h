@@ -107,8 +107,8 @@ struct mx_pageref {
 	const u8 *data;		/* DATA only */
 	const u32 *crcs;	/* DATA only: 8 */
 };
-/* STALE_GEN if the extent is here under another generation; an extent that is
- * not here reads as HOLE. */
+/* STALE_GEN if the extent is here under a newer generation; one that is not here,
+ * or only under an older one, reads as HOLE. */
 enum mx_status mx_store_read(struct mx_svol *v, u32 extent, u32 gen, u32 page,
 			     struct mx_pageref *ref);
 void mx_store_blkstat(struct mx_svol *v, u32 extent, u32 gen, u8 kinds[64]);
