@@ -310,6 +310,7 @@ static void make_server(struct daemon *d)
 	d->net.user = d;
 	d->net.poll_us = d->opt.poll_us;
 	d->net.wake_fd = wake_fd;
+	d->net.wake_by_signal = true;
 }
 
 /* ---- each second ---- */

@@ -223,7 +223,7 @@ static int choose(const struct mxp_net *n, const struct mx_addr *to, const struc
 
 /* ---- receiving ---- */
 
-unsigned mxp_recv(struct mxp_net *n, unsigned i)
+unsigned mxp_recv(struct mxp_net *n, unsigned i, bool wait)
 {
 	struct mxp_rx *rx = n->rx;
 	struct mxp_sock *s = &n->socks[i];
@@ -237,8 +237,9 @@ unsigned mxp_recv(struct mxp_net *n, unsigned i)
 	rx->sock = i;
 	rx->next = 0;
 	do {
-		got = recvmmsg(s->fd, rx->msgs, MXP_RX_BATCH, MSG_DONTWAIT, NULL);
-	} while (got < 0 && errno == EINTR);
+		got = recvmmsg(s->fd, rx->msgs, MXP_RX_BATCH, wait ? MSG_WAITFORONE : MSG_DONTWAIT,
+			       NULL);
+	} while (got < 0 && errno == EINTR && !wait);
 	n->stats.rx_calls++;
 	rx->got = got > 0 ? (unsigned)got : 0;
 	s->ready = got == MXP_RX_BATCH;

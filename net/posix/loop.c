@@ -2,10 +2,11 @@
 /*
  * The drive loop: what was received, timers, what is to be sent, and waiting.
  *
- * System calls per wake-up: one ppoll, one recvmmsg, one sendmmsg. Two things
+ * System calls per wake-up: one ppoll, one recvmmsg, one sendmmsg. Three things
  * change that:
- *  - Under load the ppoll before a recvmmsg is wasted, so reading is tried first
- *    as long as that paid the last times (n->eager).
+ *  - A program with one socket sleeps in recvmmsg itself, while datagrams come.
+ *  - Else, under load the ppoll before a recvmmsg is wasted, so reading is tried
+ *    first as long as that paid the last times (n->eager).
  *  - With poll_us set, reading is tried for that long before sleeping. When a few
  *    tries in a row came to nothing it rests, until something arrives within
  *    poll_us of going to sleep; so an idle program does not spin.
@@ -19,6 +20,7 @@
 #define EAGER_MAX	4	/* tries without ppoll after one that paid */
 #define POLL_MISSES	4	/* fruitless rounds of polling before it rests */
 #define PROMPT_NS	2000	/* a ppoll this short did not sleep */
+#define RECV_SLEEP	(20 * MX_MS)	/* so long in recvmmsg at most */
 
 mx_ns mxp_now(void)
 {
@@ -40,7 +42,7 @@ unsigned mxp_step(struct mxp_net *n)
 	unsigned count = mxp_deliver(n, now);
 
 	for (unsigned i = 0; i < n->nsocks; i++) {
-		if (!n->socks[i].ready || !mxp_recv(n, i))
+		if (!n->socks[i].ready || !mxp_recv(n, i, false))
 			continue;
 		count += mxp_deliver(n, now);
 		now = mxp_now();
@@ -54,7 +56,7 @@ unsigned mxp_step(struct mxp_net *n)
 
 bool mxp_poll(struct mxp_net *n)
 {
-	return mxp_rx_pending(n) || (n->nsocks && mxp_recv(n, n->hot) > 0);
+	return mxp_rx_pending(n) || (n->nsocks && mxp_recv(n, n->hot, false) > 0);
 }
 
 static bool any_ready(const struct mxp_net *n)
@@ -111,11 +113,34 @@ static void sleep_until(struct mxp_net *n, mx_ns now, mx_ns until)
 	for (i = 0; i < n->nsocks; i++)
 		if (p[i].revents)
 			n->socks[i].ready = true;
+	n->idle = false;
 	after = mxp_now();
 	if (after - now < PROMPT_NS)
 		n->eager = EAGER_MAX;
 	if (n->poll_us && after - now < n->poll_us * MX_US)
 		n->poll_misses = 0;
+}
+
+/* False: that is not possible here, or not worth it. */
+static bool sleep_in_recv(struct mxp_net *n, mx_ns now, mx_ns until)
+{
+	if (n->nsocks != 1 || (n->wake_fd >= 0 && !n->wake_by_signal))
+		return false;
+	/* Nothing came for that long: sleep until the deadline, then. */
+	if (n->idle || until - now < RECV_SLEEP)
+		return false;
+	if (!n->rcvtimeo_set) {
+		struct timeval tv = { .tv_usec = RECV_SLEEP / MX_US };
+
+		if (setsockopt(n->socks[0].fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv))
+			return false;
+		n->rcvtimeo_set = true;
+	}
+	n->stats.sleeps++;
+	n->idle = !mxp_recv(n, 0, true);
+	if (n->poll_us && !n->idle && mxp_now() - now < n->poll_us * MX_US)
+		n->poll_misses = 0;
+	return true;
 }
 
 void mxp_wait(struct mxp_net *n, mx_ns until)
@@ -131,7 +156,10 @@ void mxp_wait(struct mxp_net *n, mx_ns until)
 		if (spin(n, now, until))
 			return;
 		now = mxp_now();
-	} else if (n->eager) {
+	}
+	if (sleep_in_recv(n, now, until))
+		return;
+	if (n->eager) {
 		if (mxp_poll(n)) {
 			n->eager = EAGER_MAX;
 			return;

@@ -124,7 +124,10 @@ struct mxp_net {
 	const struct mxp_buf_ops *buf;
 	bool (*tx_first)(void *user);	/* mx_server_jobs_low; NULL: no */
 	void *user;
-	int wake_fd;			/* one more fd that ends a sleep; -1: none */
+	/* One more fd that ends a sleep; -1: none. With @wake_by_signal a signal
+	 * comes along with it, and to miss that for RECV_SLEEP does not matter. */
+	int wake_fd;
+	bool wake_by_signal;
 
 	/* Loopback and these interfaces are listened to; 0 of them: all. */
 	u32 trust[MXP_TRUST_MAX];
@@ -138,6 +141,8 @@ struct mxp_net {
 	unsigned poll_us;
 	unsigned poll_misses;		/* in a row; polling rests after a few */
 	unsigned eager;			/* >0: the last tries without ppoll paid */
+	bool rcvtimeo_set;		/* at the only socket */
+	bool idle;			/* the last sleep in recvmmsg brought nothing */
 	mx_ns now;			/* at the end of the last mxp_step */
 	mx_ns spun;			/* spent polling in vain, in sum */
 
@@ -182,8 +187,9 @@ u32 mxp_net_dgram_max(const struct mxp_net *n);
 u32 mxp_net_rcvbuf(const struct mxp_net *n);
 
 /* ---- batches (batch.c) ---- */
-/* One recvmmsg on socket @i; what came waits in n->rx. Returns how many. */
-unsigned mxp_recv(struct mxp_net *n, unsigned i);
+/* One recvmmsg on socket @i; what came waits in n->rx. Returns how many. With
+ * @wait it sleeps until the first has come, or a signal, or SO_RCVTIMEO is over. */
+unsigned mxp_recv(struct mxp_net *n, unsigned i, bool wait);
 /* Datagrams received and not yet given to the endpoint? */
 bool mxp_rx_pending(const struct mxp_net *n);
 /* Gives them to the endpoint, sending in between when n->tx_first asks for it.

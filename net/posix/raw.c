@@ -67,7 +67,7 @@ int mxp_raw_open(struct mxp_net *n, u32 ifindex, const char *ifname, unsigned bu
 	int one = 1, rc, fd;
 
 	*err = NULL;
-	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		rc = -errno;
 		*err = explain(ifname, errno);

@@ -143,12 +143,12 @@ int mxp_udp_open(struct mxp_net *n, const struct mxp_udp_opts *o, char **err)
 	bool v6 = local.fam == MX_FAM_IP6;
 	int fd, rc;
 
-	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 && v6 && o->dual && mxp_addr_is_any(&local)) {
 		/* A kernel without IPv6 */
 		local.fam = MX_FAM_IP4;
 		v6 = false;
-		fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	}
 	if (fd < 0) {
 		rc = -errno;
@@ -230,7 +230,7 @@ static int join_one(struct mxp_net *n, enum mx_fam fam, u32 ifindex, u16 port)
 	int fd, rc;
 
 	fd = socket(fam == MX_FAM_IP4 ? AF_INET : AF_INET6,
-		    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		    SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	group(&g, fam, port);

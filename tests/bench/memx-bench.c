@@ -466,6 +466,9 @@ static void set_up(struct bench *b)
 	for (unsigned i = 0; i < o->depth; i++) {
 		b->slots[i].b = b;
 		b->slots[i].buf = pages(largest);
+		/* not zeros: those take no memory at the servers */
+		for (u64 k = 0; k < largest; k += MX_BLOCK)
+			fill_block(b->slots[i].buf + k, k, i + 1);
 	}
 }
 

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Asking servers to stop: one that holds nothing ends, one that holds the only
+# copy of something says so and serves it until it is asked again.
+set -eu
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tools.sh"
+need_tools
+
+port=$(pool_free_port)
+pool_seeds=127.0.0.1:$port
+
+daemon one --memory 64M --listen "127.0.0.1:$port"
+daemon_end one TERM 3
+equal "a server that holds nothing ends at once" "$daemon_status" 0
+check "and says so" grep -q "nothing is lost" "$work/one.log"
+
+daemon two --memory 64M --listen "127.0.0.1:$port"
+ctl volume create v 16M >/dev/null
+bench --op write --bytes 128K --count 128 --quiet v >/dev/null
+daemon_end two TERM 1
+equal "one that holds data does not end" "$daemon_status" ""
+check "it says what would be lost" grep -q "only copy of 16 extents of 1 volumes (16.0 MiB)" "$work/two.log"
+leaving() { [ "$(ctl servers --json | jq -r '.[0].state')" = leaving ]; }
+check "it is shown as leaving" within 5 leaving
+gives 0 "" "it serves what it has" bench --op read --bytes 128K --count 128 --quiet v
+gives 0 "leaving" "status says so, too" ctl status
+daemon_end two TERM 3
+equal "a second signal ends it, with exit status 3" "$daemon_status" 3
+check "and it says what is lost" grep -q "16 extents of 1 volumes (16.0 MiB) are lost" "$work/two.log"
+
+daemon three --memory 64M --listen "127.0.0.1:$port"
+ctl volume create w 16M >/dev/null
+bench --op write --bytes 128K --count 128 --quiet w >/dev/null
+daemon_end three TERM 1
+equal "a third one stays, too" "$daemon_status" ""
+ctl volume delete w >/dev/null
+daemon_end three 0 5
+equal "and ends by itself when its data is deleted" "$daemon_status" 0
+
+daemon four --memory 64M --listen "127.0.0.1:$port"
+gives 1 "another program has this port" "a second server on the same port is refused" \
+	"$pool_memxd" --memory 64M --listen "127.0.0.1:$port"
+kill -USR1 "${daemon_pid[four]}"
+check "SIGUSR1 logs figures" within 3 grep -q "memxd: requests:" "$work/four.log"
+daemon_end four INT 3
+equal "SIGINT is as SIGTERM" "$daemon_status" 0
+tap_done
