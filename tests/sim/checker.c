@@ -37,15 +37,14 @@ struct ck_vol {
 	u64 salt;
 	struct ck_vol *next;
 	struct ck_ext *ext[EXT_HASH];
-	struct ck_sess *sess;		/* newest first */
-	u32 norder;
+	struct ck_sess *sess;		/* highest epoch first */
 	u32 *reads, nreads, reads_cap;	/* requests under way that read */
 };
 
 struct ck_sess {
 	struct ck_vol *vol;
 	struct ck_sess *older;
-	u32 order;		/* 1, 2, ... as they opened */
+	u32 order;		/* epoch */
 	u32 opened;
 	bool forced, over;
 	char who[24];
@@ -329,25 +328,29 @@ static void fail_read(struct ck_vol *v, u32 op, u64 blk, u64 got)
 
 /* ---- sessions ---- */
 
-struct ck_sess *ck_open(struct ck_vol *v, const char *who, bool forced)
+struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool forced)
 {
-	struct ck_sess *s = calloc(1, sizeof *s);
+	struct ck_sess *s = calloc(1, sizeof *s), **at = &v->sess;
 
 	if (!s)
 		abort();
 	s->vol = v;
-	s->order = ++v->norder;
+	s->order = epoch;
 	s->opened = ck_stamp(v->ck);
 	s->forced = forced;
 	snprintf(s->who, sizeof s->who, "%s", who);
-	s->older = v->sess;
-	v->sess = s;
+	while (*at && (*at)->order > epoch)
+		at = &(*at)->older;
+	if (*at && (*at)->order == epoch)
+		broken(v->ck, "%s: %s and %s both own epoch %u", v->name, (*at)->who, who, epoch);
+	s->older = *at;
+	*at = s;
 	return s;
 }
 
-u32 ck_overtaken(const struct ck_sess *s)
+bool ck_overtaken(const struct ck_sess *s)
 {
-	return s->vol->norder - s->order;
+	return s->vol->sess != s;
 }
 
 static void forget_reads(struct ck_sess *s)
@@ -380,7 +383,7 @@ void ck_close(struct ck_sess *s)
 	forget_reads(s);
 }
 
-/* The session that came right after @s. */
+/* The session of the next higher epoch. */
 static const struct ck_sess *next_sess(const struct ck_sess *s)
 {
 	const struct ck_sess *t = s->vol->sess;
@@ -390,6 +393,13 @@ static const struct ck_sess *next_sess(const struct ck_sess *s)
 	while (t->older != s)
 		t = t->older;
 	return t;
+}
+
+static bool overtaken_by_force(const struct ck_sess *s)
+{
+	const struct ck_sess *next = next_sess(s);
+
+	return next && next->forced;
 }
 
 static void check_owner(struct ck_vol *v, u32 op)
@@ -606,6 +616,11 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 	if (o->sess->over)
 		broken(c, "%s: request #%u of %s ended after its session", v->name, op, o->sess->who);
 	o->done = ck_stamp(c);
+	/* Whoever takes over by force says that the old owner is dead. If it is not,
+	 * it still goes by its own map for as long as its lease seems to last, and
+	 * may answer from it: that a range is a hole. Writes go to servers. */
+	if (how == CK_OK && o->kind != CK_WRITE && overtaken_by_force(o->sess))
+		how = CK_FAILED;
 	o->how = (u8)how;
 	if (how == CK_OK)
 		check_owner(v, op);

@@ -9,7 +9,8 @@
  *  - a read returns anything else: stale, torn, misdirected, zeros for lost data;
  *  - the pages of one write are seen half-way;
  *  - something is reported lost that no crash took;
- *  - a request of an older owner completes beside a newer one.
+ *  - a request of an older owner completes beside a newer one (one that took over
+ *    by force while the older was alive: a write in an extent the newer wrote).
  *
  * How the set shrinks. Every moment of interest has a stamp, counting up. A
  * content C leaves the set at the stamp at which one of these becomes known:
@@ -52,13 +53,15 @@ void ck_free(struct ck *c);
 
 struct ck_vol *ck_vol_new(struct ck *c, const char *name);
 
-/* A data open succeeded. @forced: did not wait for the lease of a live owner. */
-struct ck_sess *ck_open(struct ck_vol *v, const char *who, bool forced);
+/* A data open succeeded, under @epoch, which orders sessions (one may be overtaken
+ * before it hears of its own success). @forced: did not wait for the lease of a
+ * live owner. */
+struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool forced);
 /* It is over, cleanly (every request ended) or by a crash (none will). */
 void ck_close(struct ck_sess *s);
 void ck_crash(struct ck_sess *s);
-/* Sessions opened after this one. */
-u32 ck_overtaken(const struct ck_sess *s);
+/* Is there a session of a higher epoch? */
+bool ck_overtaken(const struct ck_sess *s);
 
 /* Requests: blocks [blk, blk + n) of the volume. Returns the request's number. */
 u32 ck_begin(struct ck_sess *s, enum ck_kind kind, u64 blk, u32 n);

@@ -92,7 +92,7 @@ static void opened(void *user, enum mx_status st, mx_ns now)
 	s->ckv = s->cr->ck;
 	resolve_size(s, d);
 	note_holders(s, d);
-	s->ck = ck_open(s->ckv, s->c->n->name, s->conf.force);
+	s->ck = ck_open(s->ckv, s->c->n->name, d->epoch, s->conf.force);
 	l->st.opens++;
 	l->st.forced += s->conf.force;
 	set_state(s, SESS_OPEN);
@@ -376,6 +376,8 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 			    (!one_extent && b->kind != MX_PAGE_HOLE)))
 		sim_fail(&s->l->w, "%s: block status of an odd run: %llu at %llu", s->vol->name,
 			 (unsigned long long)b->run, (unsigned long long)b->off);
+	if (ck_overtaken(s->ck))
+		st = MX_ST_FENCED;	/* an owner that does not know yet: as with reads */
 	if (st == MX_OK && (b->kind == MX_PAGE_ZERO || b->kind == MX_PAGE_HOLE))
 		ck_run_zero(s->ckv, x->since, blk, b->run / MX_BLOCK);
 	if (st == MX_OK && b->kind == MX_PAGE_LOST)

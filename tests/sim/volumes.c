@@ -164,31 +164,6 @@ static void side_end(struct side *s, enum mx_status st, const char *err)
 	free(s);
 }
 
-static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
-{
-	struct side *s = o->user;
-	struct life_create *cr = s->cr;
-	struct life *l = s->c->l;
-
-	(void)now;
-	if (st == MX_OK) {
-		if (cr->state == CR_PENDING || cr->state == CR_UNKNOWN)
-			cr->state = CR_OK;
-		l->st.creates++;
-		cr->holders_hit = 0;
-	} else if (st == MX_ST_EXISTS) {
-		/* A retry's EXISTS says nothing of the first try. */
-		if (vols_maybe(l, s->vol) <= 1 && !s->fair_exists)
-			sim_fail(&l->w, "create of %s: exists, but nobody made it",
-				 l->vols[s->vol].name);
-		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
-	} else {
-		cr->state = CR_UNKNOWN;
-	}
-	cr->ended = l->w.now;
-	side_end(s, st, err);
-}
-
 /* A name is reserved for a while by whoever tries to create it. */
 static bool lately_tried(struct life *l, u32 vol, const struct life_create *but)
 {
@@ -202,6 +177,30 @@ static bool lately_tried(struct life *l, u32 vol, const struct life_create *but)
 			return true;
 	}
 	return false;
+}
+
+static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct side *s = o->user;
+	struct life_create *cr = s->cr;
+	struct life *l = s->c->l;
+
+	(void)now;
+	if (st == MX_OK) {
+		if (cr->state == CR_PENDING || cr->state == CR_UNKNOWN)
+			cr->state = CR_OK;
+		l->st.creates++;
+	} else if (st == MX_ST_EXISTS) {
+		/* A retry's EXISTS says nothing of the first try. */
+		if (vols_maybe(l, s->vol) <= 1 && !s->fair_exists && !lately_tried(l, s->vol, cr))
+			sim_fail(&l->w, "create of %s: exists, but nobody made it",
+				 l->vols[s->vol].name);
+		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
+	} else {
+		cr->state = CR_UNKNOWN;
+	}
+	cr->ended = l->w.now;
+	side_end(s, st, err);
 }
 
 void vols_create(struct life_client *c, u32 vol)

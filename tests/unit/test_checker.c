@@ -36,7 +36,7 @@ static int setup(void **state)
 
 	h.ck = ck_new(on_fail, NULL);
 	h.v = ck_vol_new(h.ck, "vol");
-	h.a = ck_open(h.v, "a", false);
+	h.a = ck_open(h.v, "a", 2, false);
 	*state = &h;
 	return 0;
 }
@@ -248,7 +248,7 @@ static void owner__two_without_force(void **state)
 	struct hist *h = *state;
 	u32 w = ck_begin(h->a, CK_WRITE, 0, 1);
 
-	ck_open(h->v, "b", false);
+	ck_open(h->v, "b", 3, false);
 	assert_true(COMPLAINS("has owned", ck_end(h->v, w, CK_OK, NULL)));
 }
 
@@ -256,7 +256,7 @@ static void owner__forced_may_overlap_but_not_in_an_extent(void **state)
 {
 	struct hist *h = *state;
 	u32 w = ck_begin(h->a, CK_WRITE, 0, 1);
-	struct ck_sess *b = ck_open(h->v, "b", true);
+	struct ck_sess *b = ck_open(h->v, "b", 3, true);
 
 	ck_end(h->v, w, CK_OK, NULL);
 	write_ok(h, b, 0, 1);
@@ -272,7 +272,7 @@ static void owner__old_writes_end_with_the_new_owner(void **state)
 	struct ck_sess *b;
 
 	ck_crash(h->a);
-	b = ck_open(h->v, "b", false);
+	b = ck_open(h->v, "b", 3, false);
 	read_is(h, b, 0, 1, &w1);
 	assert_true(COMPLAINS("returned", read_is(h, b, 0, 1, &w2)));
 }
