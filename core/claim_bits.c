@@ -108,6 +108,8 @@ static void bits_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 			s->fenced = true;
 		else if (st == MX_ST_NOT_HOLDER)
 			s->gone = true;
+		else if (st == MX_ST_DELETED)
+			c->deleted = true;
 		if (st != MX_OK && len)
 			claim_note_hstate(c, body, len);
 	}

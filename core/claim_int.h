@@ -94,6 +94,7 @@ struct mx_claim {
 	mx_ns started, deadline, retry_at, hit_at, last_new;
 	struct mx_node owner;
 	u32 owner_lease_ms;
+	bool deleted;		/* a holder has seen the end of a deletion */
 	bool renewed;		/* an owner met renewed its lease: it lives */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];
 

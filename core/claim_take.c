@@ -149,7 +149,9 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 		s->fenced = true;
 		break;
 	case MX_ST_DELETED:
-		/* tmp has the tombstone; adopted below like any newer one */
+		/* A tombstone is adopted below like any newer descriptor; without
+		 * one the holder has already forgotten the volume: it is over. */
+		c->deleted |= !len;
 		break;
 	case MX_ST_NOT_HOLDER:
 	case MX_ST_NO_VOLUME:
@@ -185,7 +187,11 @@ static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	s->vote_ok = true;
 	s->vote_owned = false;
 	if (c->state == MX_CLAIM_PREPARING) {
+		u32 seen = c->seen;
+
 		claim_note_hstate(c, body, len);
+		if (c->seen == c->epoch)
+			c->seen = seen;	/* what it promised is our own ballot */
 		if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0)
 			memcpy(c->cur, c->tmp, sizeof *c->cur);
 	} else {
@@ -258,7 +264,9 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 
 	for (u32 i = 0; i < c->nslots; i++)
 		owned |= c->slot[i].vote_owned;
-	if (claim_hopeless(c, is_gone) && same_holders(c))
+	if (c->deleted)
+		st = MX_ST_DELETED;
+	else if (claim_hopeless(c, is_gone) && same_holders(c))
 		st = MX_ST_NO_QUORUM;
 	else if (owned && (!c->conf.wait_lease || c->renewed) && !c->was_held &&
 		 (claim_hopeless(c, is_owned) || now >= c->started + 3 * MX_SEC))
@@ -319,6 +327,9 @@ void claim_take_tick(struct mx_claim *c, mx_ns now)
 			claim_create_refused(c, now);
 			return;
 		}
+	} else if (c->deleted) {
+		take_end(c, MX_ST_DELETED, now);
+		return;
 	} else if (c->seen > c->epoch || claim_hopeless(c, is_against)) {
 		prepare_later(c, now);
 		return;
@@ -338,7 +349,7 @@ void mx_claim_take(struct mx_claim *c, mx_ns now)
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 	c->rounds = 0;
 	c->owner_lease_ms = 0;
-	c->renewed = false;
+	c->renewed = c->deleted = false;
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slot[i].owned_until = 0;
 	prepare_start(c, now);
@@ -363,6 +374,8 @@ static void lease_done(struct mx_call *call, enum mx_status st, const u8 *body, 
 		}
 		if (st == MX_ST_NOT_HOLDER)
 			s->gone = true;
+		if (st == MX_ST_DELETED)
+			c->deleted = true;
 	}
 	claim_tick_at(c, now);
 }
@@ -436,7 +449,7 @@ void claim_lost(struct mx_claim *c, mx_ns now)
 		claim_finish(c, MX_OK, now);
 		return;
 	}
-	if (!c->conf.reclaim) {
+	if (!c->conf.reclaim || c->deleted) {
 		if (c->ops.changed)
 			c->ops.changed(c->user, MX_ST_FENCED, now);
 		return;
@@ -468,7 +481,7 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 
 	/* A higher ballot that was accepted anywhere, or promised by so many that
 	 * we can have no majority: the volume is another's, or must be taken anew. */
-	if (claim_hopeless(c, is_against) && c->seen > c->epoch) {
+	if (c->deleted || (claim_hopeless(c, is_against) && c->seen > c->epoch)) {
 		claim_lost(c, now);
 		return;
 	}

@@ -155,7 +155,9 @@ static struct mx_held *find_allowed(struct mx_ccall *c, const u8 *uuid, enum mx_
 {
 	struct mx_held *h = mx_held_find(c->s, uuid);
 
-	*st = MX_ST_NOT_HOLDER;
+	/* A claimant that has missed the deletion is told, not taken for the
+	 * owner of something new: forgetting is no licence to begin again. */
+	*st = mx_dropped_epoch(c->s, uuid) ? MX_ST_DELETED : MX_ST_NOT_HOLDER;
 	if (h && !mx_srv_allowed(c->sp, h->desc + MX_DESC_NAME)) {
 		*st = MX_ST_DENIED;
 		return NULL;
@@ -354,6 +356,8 @@ static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc *d, st
 	const struct mx_node *me = mx_srv_node(c->s);
 	u8 uuid[MX_UUID];
 
+	if (mx_dropped_epoch(c->s, d->uuid))
+		return MX_ST_DELETED;
 	if (mx_desc_holder(d, me->id, me->incarnation) < 0)
 		return MX_ST_NOT_HOLDER;
 	if (c->s->leaving)
@@ -469,6 +473,8 @@ enum mx_status mx_call_forget(struct mx_ccall *c)
 	mx_held_desc(c->s, h, c->s->scratch2);
 	if (live(h) && mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0)
 		return MX_ST_INVALID;
+	if (!live(h))
+		mx_drop_volume(c->s, r.uuid, r.epoch);
 	mx_held_drop(c->s, h);
 	return MX_OK;
 }

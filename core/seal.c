@@ -10,7 +10,7 @@
 
 /* A volume that was dropped here under @epoch or a later one: whoever seals it now
  * has missed that it is gone. */
-static u32 dropped_epoch(const struct mx_server *s, const u8 *uuid)
+u32 mx_dropped_epoch(const struct mx_server *s, const u8 *uuid)
 {
 	u32 i, epoch = 0;
 
@@ -32,7 +32,7 @@ void mx_drop_volume(struct mx_server *s, const u8 *uuid, u32 epoch)
 {
 	struct mx_svol *v = mx_svol_get(s->store, uuid);
 
-	if (v || dropped_epoch(s, uuid) < epoch)
+	if (v || mx_dropped_epoch(s, uuid) < epoch)
 		note_dropped(s, uuid, epoch);
 	if (v)
 		mx_svol_drop(v);
@@ -92,7 +92,7 @@ enum mx_status mx_call_seal(struct mx_ccall *c)
 	v = mx_svol_get(s->store, s->scratch->uuid);
 	if (v && !vol_allowed(c, v))
 		return MX_ST_DENIED;
-	epoch = v ? mx_svol_epoch(v) : dropped_epoch(s, s->scratch->uuid);
+	epoch = v ? mx_svol_epoch(v) : mx_dropped_epoch(s, s->scratch->uuid);
 	if (r.epoch < epoch || (!v && r.epoch == epoch))
 		return fenced(c, epoch);
 	if (!v)

@@ -14,7 +14,7 @@
 #define RESERVES_MAX	256u
 #define RESERVE_KEEP	(30 * MX_SEC)
 #define LEASE_MAX_MS	(3600u * 1000)
-#define DROPPED_MAX	64u
+#define DROPPED_MAX	1024u
 #define RECENT_READS	64u
 #define TICK		MX_SEC
 
@@ -171,6 +171,8 @@ enum mx_status mx_call_list_extents(struct mx_ccall *c);
 enum mx_status mx_call_drop_extent(struct mx_ccall *c, bool commit);
 enum mx_status mx_call_drop_volume(struct mx_ccall *c);
 void mx_drop_volume(struct mx_server *s, const u8 *uuid, u32 epoch);
+/* The epoch under which it was dropped here; 0: not that we remember. */
+u32 mx_dropped_epoch(const struct mx_server *s, const u8 *uuid);
 enum mx_status mx_call_recover_list(struct mx_ccall *c);
 
 /* holder.c */
