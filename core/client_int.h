@@ -268,6 +268,7 @@ struct mx_vs {
 	u64 free;		/* as announced, less what we placed since */
 	u32 load;
 	u32 extents;		/* map entries naming it */
+	u32 tried;		/* the move that has tried it as target (move.serial) */
 	u32 list_from;
 	u32 drop_extent, drop_gen;
 	struct mx_leftover left[MX_VS_DROPS];	/* found by listing, to be dropped */
@@ -299,6 +300,8 @@ struct mx_move {
 	bool kicking;
 	u32 attempt;		/* counts targets tried; what an edit was made for */
 	u32 edit_attempt;
+	u32 serial;		/* counts moves */
+	u64 need;		/* bytes to be copied */
 	struct mx_act *act;
 	struct mx_vs *from, *to;
 	u32 gen;		/* of the copy */
@@ -490,8 +493,9 @@ bool mx_rebuild_bits_source(void *user, u32 chunk, u8 *bits);
 
 /* place.c */
 enum mx_placed { MX_PLACED, MX_PLACE_WAIT, MX_PLACE_FULL };
-/* Chooses a server for @extent other than @not. */
-enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted,
+/* Chooses a server. @not: what is moved comes from there; @wanted: that server and
+ * no other (0: any); @need: bytes that must have room. */
+enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted, u64 need,
 			       struct mx_vs **out, mx_ns now);
 enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now);
 void mx_place_recruit(struct mx_vol *v, mx_ns now);

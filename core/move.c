@@ -2,8 +2,8 @@
 /*
  * Moving an extent: one at a time per volume, while its writes wait.
  *
+ *	STAT	which pages the source has; a target with room for them is chosen
  *	INTENT	descriptor: the copy at the target is dead (does not count)
- *	STAT	which pages the source has
  *	READ, WRITE	run by run, with the checksums the writer made
  *	COMMIT	target: the copy is complete
  *	SWAP	descriptor, in one version: the source's copy is dead, the target's is not
@@ -79,13 +79,15 @@ static void finish(struct mx_vol *v, enum mx_status st, mx_ns now)
 	mx_vol_tick_at(v, now);		/* the next one */
 }
 
-/* Finds somebody to move to. False: ended, or to be looked at again later. */
+/* Finds somebody to move to, of those this move has not tried yet. False: ended,
+ * or to be looked at again later. */
 static bool find_target(struct mx_vol *v, mx_ns now)
 {
 	struct mx_move *m = &v->move;
 
-	switch (mx_place_choose(v, m->from, m->act->op_to, &m->to, now)) {
+	switch (mx_place_choose(v, m->from, m->act->op_to, m->need, &m->to, now)) {
 	case MX_PLACED:
+		m->to->tried = m->serial;
 		return true;
 	case MX_PLACE_FULL:
 		finish(v, MX_ST_NO_SPACE, now);
@@ -101,23 +103,45 @@ static bool find_target(struct mx_vol *v, mx_ns now)
 	return false;
 }
 
+static void forget(struct mx_vol *v, mx_ns now)
+{
+	if (!find_target(v, now))
+		return;
+	v->move.stage = MX_MOVE_FORGET;
+	v->move.attempt++;
+	mx_vol_sync_desc(v, now);
+}
+
+static void aim(struct mx_vol *v, mx_ns now)
+{
+	struct mx_move *m = &v->move;
+
+	if (!find_target(v, now))
+		return;
+	m->gen = mx_next_gen(v, m->act->extent);
+	m->to_gone = false;
+	m->stage = MX_MOVE_INTENT;
+	m->attempt++;
+	mx_vol_sync_desc(v, now);
+}
+
+static void ask_stat(struct mx_vol *v, mx_ns now);
+
 static void begin(struct mx_vol *v, mx_ns now)
 {
 	struct mx_move *m = &v->move;
 	struct mx_ent *e = ent_of(v);
 
 	m->from = v->vs[e->srv[0]];
-	m->stage = MX_MOVE_INTENT;
-	m->to_gone = false;
-	if (!find_target(v, now))
-		return;
+	m->to = NULL;
+	m->serial++;
 	m->since = now;
-	m->attempt++;
-	if (!(e->flags & MX_EF_DATA))
-		m->stage = MX_MOVE_FORGET;
+	m->need = 0;
+	m->stage = MX_MOVE_STAT;
+	if (e->flags & MX_EF_DATA)
+		ask_stat(v, now);
 	else
-		m->gen = mx_next_gen(v, m->act->extent);
-	mx_vol_sync_desc(v, now);
+		forget(v, now);
 }
 
 static bool worth_it(const struct mx_vol *v, const struct mx_act *a)
@@ -164,7 +188,7 @@ void mx_move_kick(struct mx_vol *v, mx_ns now)
 static void other_target(struct mx_vol *v, mx_ns now)
 {
 	stop_io(&v->move);
-	begin(v, now);
+	aim(v, now);
 }
 
 /* ---- edits of the descriptor ---- */
@@ -199,8 +223,6 @@ void mx_move_edit(struct mx_vol *v, struct mx_desc *d)
 	}
 	m->edit_failed = !ok;
 }
-
-static void ask_stat(struct mx_vol *v, mx_ns now);
 
 /* The extent is the target's. Reads under way at the source begin anew. */
 static void moved(struct mx_vol *v, mx_ns now)
@@ -268,7 +290,8 @@ void mx_move_edited(struct mx_vol *v, enum mx_status st, mx_ns now)
 	}
 	switch (m->stage) {
 	case MX_MOVE_INTENT:
-		ask_stat(v, now);
+		m->chunk = 0;
+		next_chunk(v, now);
 		break;
 	case MX_MOVE_SWAP:
 		if (m->to_gone)
@@ -333,12 +356,6 @@ static bool io_ok(struct mx_io *io, enum mx_status st, mx_ns now)
 	return false;
 }
 
-static void forget(struct mx_vol *v, mx_ns now)
-{
-	v->move.stage = MX_MOVE_FORGET;
-	mx_vol_sync_desc(v, now);
-}
-
 static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
 {
 	struct mx_vol *v = io->vol;
@@ -348,18 +365,19 @@ static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
 	if (!io_ok(io, st, now))
 		return;
 	m->lostbase = false;
+	m->need = 0;
 	for (u32 p = 0; p < MX_EXTENT_PAGES; p++) {
 		u8 k = kind(m, p);
 
 		m->lostbase |= k == MX_PAGE_LOST;
 		any |= k == MX_PAGE_DATA || k == MX_PAGE_ZERO;
+		if (k == MX_PAGE_DATA)
+			m->need += MX_PAGE + 64;	/* with its bookkeeping */
 	}
-	if (!any) {
+	if (any)
+		aim(v, now);
+	else
 		forget(v, now);
-		return;
-	}
-	m->chunk = 0;
-	next_chunk(v, now);
 }
 
 static void ask_stat(struct mx_vol *v, mx_ns now)

@@ -16,15 +16,17 @@ static bool has_room(const struct mx_vs *s, mx_ns now)
 	return !s->leaving && !(s->full && now < s->full_at + FULL_FOR);
 }
 
-static bool usable(const struct mx_vs *s, const struct mx_vs *not, bool strict, mx_ns now)
+/* @not is the source of a move: then those it has tried are left out too. */
+static bool usable(const struct mx_vs *s, const struct mx_vs *not, u64 room, mx_ns now)
 {
-	return s && s != not && mx_vs_ok(s) && has_room(s, now) && (!strict || s->free >= MX_EXTENT);
+	return s && s != not && mx_vs_ok(s) && has_room(s, now) && s->free >= room &&
+	       (!not || s->tried != s->vol->move.serial);
 }
 
-static struct mx_vs *nth_usable(struct mx_vol *v, const struct mx_vs *not, bool strict, u32 n, mx_ns now)
+static struct mx_vs *nth_usable(struct mx_vol *v, const struct mx_vs *not, u64 room, u32 n, mx_ns now)
 {
 	for (u32 i = 1; i < v->nvs; i++)
-		if (usable(v->vs[i], not, strict, now) && !n--)
+		if (usable(v->vs[i], not, room, now) && !n--)
 			return v->vs[i];
 	return NULL;
 }
@@ -35,20 +37,20 @@ static u64 weight(const struct mx_vs *s)
 }
 
 /* Two at random, the better of them. */
-static struct mx_vs *choose_two(struct mx_vol *v, const struct mx_vs *not, bool strict, mx_ns now)
+static struct mx_vs *choose_two(struct mx_vol *v, const struct mx_vs *not, u64 room, mx_ns now)
 {
 	struct mx_vs *a, *b;
 	u32 n = 0, i, j;
 
 	for (i = 1; i < v->nvs; i++)
-		n += usable(v->vs[i], not, strict, now);
+		n += usable(v->vs[i], not, room, now);
 	if (n < 2)
-		return n ? nth_usable(v, not, strict, 0, now) : NULL;
+		return n ? nth_usable(v, not, room, 0, now) : NULL;
 	i = mx_client_random(v->c, n);
 	j = mx_client_random(v->c, n - 1);
 	j += j >= i;
-	a = nth_usable(v, not, strict, i, now);
-	b = nth_usable(v, not, strict, j, now);
+	a = nth_usable(v, not, room, i, now);
+	b = nth_usable(v, not, room, j, now);
 	return weight(b) > weight(a) ? b : a;
 }
 
@@ -85,7 +87,7 @@ static enum mx_placed choose_wanted(struct mx_vol *v, const struct mx_vs *not, u
 	}
 	if (!s)
 		return MX_PLACE_FULL;
-	if (usable(s, not, false, now)) {
+	if (usable(s, not, 0, now)) {
 		*out = s;
 		return MX_PLACED;
 	}
@@ -108,7 +110,7 @@ static bool pool_full(struct mx_vol *v, mx_ns now)
 	return false;
 }
 
-enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted,
+enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wanted, u64 need,
 			       struct mx_vs **out, mx_ns now)
 {
 	bool full = false;
@@ -116,10 +118,11 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 	v->want_servers = true;
 	if (wanted)
 		return choose_wanted(v, not, wanted, out, now);
-	*out = choose_two(v, not, true, now);
+	*out = choose_two(v, not, MX_EXTENT, now);
 	if (*out)
 		return MX_PLACED;
-	/* Announcements lag behind: better ask one that says it has little. */
+	/* Announcements lag behind: a server that says it has little is asked all
+	 * the same, unless what is to be moved there is known not to fit. */
 	mx_place_recruit(v, now);
 	for (u32 i = 1; i < v->nvs; i++) {
 		if (!v->vs[i])
@@ -128,10 +131,10 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 			return MX_PLACE_WAIT;
 		full |= v->vs[i]->state == MX_VS_READY && !has_room(v->vs[i], now);
 	}
-	*out = choose_two(v, not, false, now);
+	*out = choose_two(v, not, need, now);
 	if (*out)
 		return MX_PLACED;
-	return full || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
+	return full || need || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
 }
 
 u32 mx_next_gen(struct mx_vol *v, u32 extent)
@@ -150,7 +153,7 @@ enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now)
 {
 	struct mx_ent *e = mx_map_at(&v->map, extent);
 	struct mx_vs *s;
-	enum mx_placed r = mx_place_choose(v, NULL, 0, &s, now);
+	enum mx_placed r = mx_place_choose(v, NULL, 0, 0, &s, now);
 
 	if (r != MX_PLACED)
 		return r;
@@ -280,13 +283,25 @@ static void forget_dead_of(struct mx_desc *d, u32 at)
 			i++;
 }
 
+/* A lost extent that was placed anew, and whose server may not know of it yet. */
+static bool half_placed(const struct mx_vol *v)
+{
+	for (u32 i = 0; i < v->map.nents; i++)
+		if ((mx_map_at(&v->map, i)->flags & (MX_EF_LOSTBASE | MX_EF_DATA)) == MX_EF_LOSTBASE)
+			return true;
+	return false;
+}
+
 /* Incarnations that are over stay listed as long as something of theirs may be
  * found lost: without them a set bit would mean a hole (rebuild.c). */
 static void prune_gone(struct mx_vol *v, struct mx_desc *d)
 {
-	u32 kept = 0;
+	u32 kept = 0, gone = 0;
 
-	if (v->phase != MX_VP_OPEN || v->map.count[MX_EXT_LOST] || v->map.count[MX_EXT_UNKNOWN])
+	for (u32 i = 0; i < d->nenrolled; i++)
+		gone += d->enrolled[i].state == MX_ENR_GONE;
+	if (!gone || v->phase != MX_VP_OPEN || v->map.count[MX_EXT_LOST] ||
+	    v->map.count[MX_EXT_UNKNOWN] || half_placed(v))
 		return;
 	for (u32 i = 0; i < d->nenrolled; i++) {
 		if (d->enrolled[i].state == MX_ENR_GONE) {

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Volumes on real servers, over a network in memory.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "cluster.h"
+#include "vol_model.h"
+#include "core/client_int.h"
+
+/* Where everything stands, for when it stands still. */
+static void dump(struct mx_vol *v)
+{
+	printf("# phase %u fail %u reqs %u live %u move stage %u edit %d/%d seq %llu\n", v->phase, v->fail, v->nreqs,
+	       v->nlive, v->move.stage, v->edit_busy, v->edit_again, (unsigned long long)v->seq);
+	for (u32 i = 0; i < v->nacts; i++) {
+		struct mx_act *a = &v->acts[i];
+
+		if (a->used)
+			printf("# act: extent %u hold %u writers %u bits_busy %d\n", a->extent, a->hold,
+			       a->writers, a->bits_busy);
+	}
+	for (u32 i = 0; i < v->nios; i++) {
+		struct mx_io *io = &v->ios[i];
+
+		if (io->state != MX_IO_FREE)
+			printf("# io: op %u state %u extent %u blocks %u+%u left %u flags %x busy %u due %llu vs %llu\n",
+			       io->op, io->state, io->extent, io->first, io->nblocks, io->left, io->flags,
+			       io->busy, (unsigned long long)io->due,
+			       io->vs ? (unsigned long long)io->vs->id : 0);
+	}
+	for (u32 i = 1; i < v->nvs; i++) {
+		struct mx_vs *s = v->vs[i];
+
+		if (s)
+			printf("# vs %llu.%llu state %u busy %d listed %d full %d leaving %d extents %u free %llu up %d\n",
+			       (unsigned long long)s->id, (unsigned long long)s->inc, s->state, s->busy,
+			       s->listed, s->full, s->leaving, s->extents, (unsigned long long)s->free,
+			       mx_srv_up(s->srv));
+	}
+}
+
+static void fill(u8 *p, u32 len, u64 seed)
+{
+	for (u32 i = 0; i < len; i++) {
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		p[i] = (u8)(seed >> 56);
+	}
+}
+
+static void slice(void **state)
+{
+	struct cl c;
+	struct clvol v;
+	u8 a[4096], b[4096];
+
+	(void)state;
+	cl_init(&c, 1);
+	cl_server(&c, 0, 64);
+	cl_client(&c, 1);
+	assert_int_equal(cl_create(&c, 1, "vm1", 64 << 20), MX_OK);
+	assert_int_equal(cl_open(&c, 1, "vm1", NULL, &v), MX_OK);
+	fill(a, sizeof a, 1);
+	memset(b, 7, sizeof b);
+	assert_int_equal(cl_io(&v, MX_REQ_READ, 4096, b, sizeof b), MX_OK);
+	for (int i = 0; i < 4096; i++)
+		assert_int_equal(b[i], 0);
+	assert_int_equal(cl_io(&v, MX_REQ_WRITE, 4096, a, sizeof a), MX_OK);
+	assert_int_equal(cl_io(&v, MX_REQ_READ, 4096, b, sizeof b), MX_OK);
+	assert_memory_equal(a, b, sizeof a);
+	cl_close(&c, &v);
+	cl_end(&c);
+}
+
+static struct vm model;
+
+/* What went on, for whoever reads the output. */
+static void tell(struct clvol *v)
+{
+	struct mx_vol_stats s;
+
+	mx_vol_stats(v->v, &s, v->cl->now);
+	print_message("# %.2f s, %u requests, %llu reads, %llu writes, %llu zeros, %llu repeats, %llu extents, "
+		      "%u of %u servers, %llu datagrams, %llu dropped\n", (double)v->cl->now / 1e9, model.done,
+		      (unsigned long long)s.reads, (unsigned long long)s.writes, (unsigned long long)s.zeros,
+		      (unsigned long long)s.retransmits, (unsigned long long)s.extents[MX_EXT_PLACED],
+		      s.servers_up, s.servers, (unsigned long long)v->cl->sent,
+		      (unsigned long long)v->cl->dropped);
+}
+
+static void random_requests(u64 seed, u32 servers, unsigned loss, mx_ns jitter, u32 mtu, u32 n, bool aligned)
+{
+	struct cl c;
+	struct clvol v;
+
+	cl_init(&c, seed);
+	c.loss = loss;
+	c.dup = loss / 2;
+	c.jitter = jitter;
+	c.mtu = mtu;
+	for (u32 i = 0; i < servers; i++)
+		cl_server(&c, (int)i, 64);
+	cl_client(&c, 5);
+	assert_int_equal(cl_create(&c, 5, "vm1", 16 << 20), MX_OK);
+	assert_int_equal(cl_open(&c, 5, "vm1", NULL, &v), MX_OK);
+	vm_init(&model, &v, 32768, 32);
+	model.aligned = aligned;
+	assert_true(vm_run(&model, n, 600 * MX_SEC));
+	assert_int_equal(model.errors, 0);
+	assert_true(vm_verify(&model));
+	tell(&v);
+	cl_close(&c, &v);
+	/* The map from what servers know. */
+	assert_int_equal(cl_open(&c, 5, "vm1", NULL, &v), MX_OK);
+	assert_true(vm_verify(&model));
+	cl_close(&c, &v);
+	vm_free(&model);
+	cl_end(&c);
+}
+
+static void random_calm(void **state)
+{
+	(void)state;
+	random_requests(2, 3, 0, 20 * MX_US, 65535, 3000, false);
+	random_requests(3, 3, 0, 20 * MX_US, 65535, 3000, true);
+}
+
+static void random_small_mtu(void **state)
+{
+	(void)state;
+	random_requests(4, 3, 0, 100 * MX_US, 1300, 1500, false);
+	random_requests(5, 3, 0, 100 * MX_US, 1300, 1500, true);
+}
+
+static void random_lossy(void **state)
+{
+	(void)state;
+	for (u64 seed = 10; seed < 16; seed++)
+		random_requests(seed, 3, 30, 200 * MX_US, seed & 1 ? 65535 : 1300, 800, seed & 2);
+}
+
+/* ---- losing things ---- */
+
+struct three { struct cl c; struct clvol v; };
+
+static void three_up(struct three *t, u64 seed, u32 mib, u64 size, const struct mx_vol_conf *conf)
+{
+	cl_init(&t->c, seed);
+	for (int i = 0; i < 3; i++)
+		cl_server(&t->c, i, mib);
+	cl_client(&t->c, 5);
+	assert_int_equal(cl_create(&t->c, 5, "vm1", size), MX_OK);
+	assert_int_equal(cl_open(&t->c, 5, "vm1", conf, &t->v), MX_OK);
+}
+
+static void three_down(struct three *t)
+{
+	if (t->v.v)
+		cl_close(&t->c, &t->v);
+	cl_end(&t->c);
+}
+
+static u64 server_of(struct clvol *v, u32 extent)
+{
+	u64 id;
+
+	mx_vol_extent(v->v, extent, &id, NULL);
+	return id;
+}
+
+/* Writes page @page of every extent with its own stamp. */
+static void mark_all(struct three *t, u32 extents, u32 page, u32 salt)
+{
+	u8 a[4096];
+
+	for (u32 e = 0; e < extents; e++) {
+		fill(a, sizeof a, e + salt);
+		assert_int_equal(cl_io(&t->v, MX_REQ_WRITE, ((u64)e << 20) + page * 4096, a, sizeof a), MX_OK);
+	}
+}
+
+static enum mx_status check_page(struct three *t, u32 e, u32 page, u32 salt)
+{
+	u8 a[4096], b[4096];
+	enum mx_status st;
+
+	memset(b, 0xee, sizeof b);
+	st = cl_io(&t->v, MX_REQ_READ, ((u64)e << 20) + page * 4096, b, sizeof b);
+	if (st != MX_OK)
+		return st;
+	fill(a, sizeof a, e + salt);
+	if (!salt)
+		memset(a, 0, sizeof a);
+	assert_memory_equal(a, b, sizeof a);
+	return MX_OK;
+}
+
+static void crash_and_rebuild(void **state)
+{
+	struct mx_vol_conf conf = { .wait_owner = true };
+	struct three t;
+	mx_ns start;
+
+	(void)state;
+	three_up(&t, 20, 64, 32 << 20, NULL);
+	mark_all(&t, 20, 3, 500);
+	mx_vol_free(t.v.v);
+	cl_kill(&t.c, 5);
+	cl_client(&t.c, 6);
+	/* Its lease is still running: refused without wait_owner, then waited out. */
+	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_ST_OWNED);
+	assert_non_null(strstr(mx_vol_error(t.v.v), "in use by client105"));
+	mx_vol_free(t.v.v);
+	start = t.c.now;
+	assert_int_equal(cl_open(&t.c, 6, "vm1", &conf, &t.v), MX_OK);
+	assert_true(t.c.now - start > 5 * MX_SEC && t.c.now - start < 12 * MX_SEC);
+	for (u32 e = 0; e < 20; e++) {
+		assert_int_equal(check_page(&t, e, 3, 500), MX_OK);
+		assert_int_equal(check_page(&t, e, 4, 0), MX_OK);
+	}
+	assert_int_equal(check_page(&t, 25, 3, 0), MX_OK);
+	three_down(&t);
+}
+
+static void server_restarts(void **state)
+{
+	struct three t;
+	u32 lost = 0, kept = 0, e, first = ~0u;
+	u8 z[4096] = { 0 }, b[8192];
+	struct mx_vol_stats s;
+	struct clop op;
+
+	(void)state;
+	three_up(&t, 21, 64, 32 << 20, NULL);
+	mark_all(&t, 32, 5, 900);
+	cl_kill(&t.c, 1);
+	cl_for(&t.c, 100 * MX_MS);
+	cl_server(&t.c, 1, 64);
+	cl_for(&t.c, 2 * MX_SEC);
+	for (e = 0; e < 32; e++) {
+		enum mx_status st = check_page(&t, e, 5, 900);
+
+		if (st == MX_ST_LOST && first == ~0u)
+			first = e;
+		lost += st == MX_ST_LOST;
+		kept += st == MX_OK;
+		assert_int_equal(st == MX_ST_LOST, mx_vol_extent(t.v.v, e, NULL, NULL) == MX_EXT_LOST);
+	}
+	print_message("# lost %u, kept %u; \"%s\"\n", lost, kept, t.v.last);
+	assert_true(lost > 3 && kept > 10 && lost + kept == 32);
+	mx_vol_stats(t.v.v, &s, t.c.now);
+	assert_int_equal(s.extents[MX_EXT_LOST], lost);
+	/* One page written: it can be read, the others stay lost; not the whole. */
+	mark_all(&t, 0, 0, 0);
+	e = first;
+	fill(b, 4096, 77);
+	assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, ((u64)e << 20) + 7 * 4096, b, 4096), MX_OK);
+	assert_int_equal(check_page(&t, e, 7, 77 - e), MX_OK);
+	assert_int_equal(check_page(&t, e, 5, 900), MX_ST_LOST);
+	assert_int_equal(cl_io(&t.v, MX_REQ_READ, ((u64)e << 20) + 7 * 4096, b, 8192), MX_ST_LOST);
+	/* Zeroes make pages good, too. */
+	assert_int_equal(cl_io(&t.v, MX_REQ_ZERO, ((u64)e << 20) + 8 * 4096, NULL, 8192), MX_OK);
+	assert_int_equal(cl_io(&t.v, MX_REQ_READ, ((u64)e << 20) + 8 * 4096, b, 8192), MX_OK);
+	assert_memory_equal(b, z, 4096);
+	/* It stays so through a move and a rebuild. */
+	clop_init(&op);
+	mx_vol_move(t.v.v, e, 0, &op.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &op, 10 * MX_SEC), MX_OK);
+	assert_int_equal(check_page(&t, e, 7, 77 - e), MX_OK);
+	assert_int_equal(check_page(&t, e, 5, 900), MX_ST_LOST);
+	cl_close(&t.c, &t.v);
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	mx_vol_stats(t.v.v, &s, t.c.now);
+	assert_int_equal(s.extents[MX_EXT_LOST], lost - 1);
+	assert_int_equal(check_page(&t, e, 7, 77 - e), MX_OK);
+	assert_int_equal(check_page(&t, e, 5, 900), MX_ST_LOST);
+	/* Discarding all of it makes it a hole. */
+	assert_int_equal(cl_io(&t.v, MX_REQ_DISCARD, 0, NULL, 32 << 20), MX_OK);
+	for (e = 0; e < 32; e++)
+		assert_int_equal(check_page(&t, e, 5, 0), MX_OK);
+	cl_for(&t.c, MX_SEC);
+	mx_vol_stats(t.v.v, &s, t.c.now);
+	assert_int_equal(s.extents[MX_EXT_HOLE], 32);
+	cl_close(&t.c, &t.v);
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	mx_vol_stats(t.v.v, &s, t.c.now);
+	assert_int_equal(s.extents[MX_EXT_HOLE], 32);
+	three_down(&t);
+}
+
+static void server_silent(void **state)
+{
+	struct mx_vol_conf conf = { .fail_after = 4 * MX_SEC };
+	struct three t;
+	struct clreq r;
+	u8 b[4096];
+	u32 e;
+	mx_ns start;
+
+	(void)state;
+	three_up(&t, 22, 64, 32 << 20, NULL);
+	mark_all(&t, 32, 1, 100);
+	for (e = 0; server_of(&t.v, e) != 101; e++)
+		;
+	/* Waits for ever by default, and goes on when the server is back. */
+	t.c.n[1].silent = true;
+	cl_submit(&t.v, &r, MX_REQ_READ, ((u64)e << 20) + 4096, b, sizeof b);
+	assert_false(cl_run(&t.c, t.c.now + 60 * MX_SEC, clreq_is_done, &r));
+	assert_non_null(strstr(t.v.last, "does not answer"));
+	t.c.n[1].silent = false;
+	assert_true(cl_run(&t.c, t.c.now + 10 * MX_SEC, clreq_is_done, &r));
+	assert_int_equal(r.st, MX_OK);
+	cl_close(&t.c, &t.v);
+	/* With fail_after: an error after that, then at once. */
+	assert_int_equal(cl_open(&t.c, 5, "vm1", &conf, &t.v), MX_OK);
+	assert_int_equal(check_page(&t, e, 1, 100), MX_OK);
+	t.c.n[1].silent = true;
+	start = t.c.now;
+	assert_int_equal(check_page(&t, e, 1, 100), MX_ST_TIMEOUT);
+	print_message("# failed after %.3f s\n", (double)(t.c.now - start) / 1e9);
+	assert_true(t.c.now - start >= 2 * MX_SEC && t.c.now - start < 5 * MX_SEC);
+	start = t.c.now;
+	assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, ((u64)e << 20) + 4096, b, sizeof b), MX_ST_TIMEOUT);
+	assert_true(t.c.now - start < MX_SEC);
+	/* What others hold is served. */
+	for (e = 0; server_of(&t.v, e) == 101; e++)
+		;
+	assert_int_equal(check_page(&t, e, 1, 100), MX_OK);
+	cl_close(&t.c, &t.v);
+	/* Opened without it: not known whether lost. */
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	for (e = 0; mx_vol_extent(t.v.v, e, NULL, NULL) != MX_EXT_UNKNOWN; e++)
+		assert_true(e < 32);
+	cl_submit(&t.v, &r, MX_REQ_WRITE, ((u64)e << 20) + 8192, b, sizeof b);
+	assert_false(cl_run(&t.c, t.c.now + 20 * MX_SEC, clreq_is_done, &r));
+	t.c.n[1].silent = false;
+	assert_true(cl_run(&t.c, t.c.now + 10 * MX_SEC, clreq_is_done, &r));
+	assert_int_equal(r.st, MX_OK);
+	for (e = 0; e < 32; e++)
+		assert_int_equal(mx_vol_extent(t.v.v, e, NULL, NULL), MX_EXT_PLACED);
+	three_down(&t);
+}
+
+/* ---- room ---- */
+
+static void full_pool(void **state)
+{
+	struct three t;
+	struct mx_vol_stats s;
+	u32 n, salt = 40000;
+	u8 a[4096];
+	enum mx_status st = MX_OK;
+
+	(void)state;
+	three_up(&t, 23, 4, 64 << 20, NULL);
+	cl_server(&t.c, 4, 10);
+	cl_for(&t.c, 3 * MX_SEC);
+	/* Every page of extents one after the other, until nothing goes any more. */
+	for (n = 0; n < 32 * 256; n++) {
+		fill(a, sizeof a, salt + n);
+		st = cl_io(&t.v, MX_REQ_WRITE, (u64)(n % 32) * MX_EXTENT + n / 32 * 4096, a, sizeof a);
+		if (st != MX_OK) {
+			dump(t.v.v);
+			break;
+		}
+	}
+	mx_vol_stats(t.v.v, &s, t.c.now);
+	for (int i = 0; i < 5; i++)
+		if (t.c.n[i].server)
+			print_message("# server %d: %llu KiB of %llu taken\n", i,
+				      (unsigned long long)(mx_store_stats(mx_server_store(t.c.n[i].server))->data_bytes >> 10),
+				      (unsigned long long)(t.c.n[i].ceiling >> 10));
+	print_message("# %u pages written, then: %s; %llu moves\n", n, mx_status_str(st),
+		      (unsigned long long)s.moves);
+	assert_int_equal(st, MX_ST_NO_SPACE);
+	assert_true(n > 2000);
+	assert_true(s.moves > 0);
+	/* What is there can be overwritten and read. */
+	for (u32 i = 0; i < n; i += 7) {
+		fill(a, sizeof a, salt + i);
+		assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, (u64)(i % 32) * MX_EXTENT + i / 32 * 4096, a, sizeof a),
+				 MX_OK);
+	}
+	/* Memory is added: it goes on. */
+	cl_server(&t.c, 3, 16);
+	cl_for(&t.c, 5 * MX_SEC);
+	for (u32 i = 0; i < 512; i++, n++) {
+		fill(a, sizeof a, salt + n);
+		assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, (u64)(n % 32) * MX_EXTENT + n / 32 * 4096, a, sizeof a),
+				 MX_OK);
+	}
+	for (u32 i = 0; i < n; i++) {
+		u8 b[4096];
+
+		fill(a, sizeof a, salt + i);
+		assert_int_equal(cl_io(&t.v, MX_REQ_READ, (u64)(i % 32) * MX_EXTENT + i / 32 * 4096, b, sizeof b), MX_OK);
+		assert_memory_equal(a, b, sizeof a);
+	}
+	three_down(&t);
+}
+
+static void move_under_load(void **state)
+{
+	struct three t;
+	struct clop op;
+	u32 moved = 0;
+
+	(void)state;
+	three_up(&t, 24, 64, 16 << 20, NULL);
+	t.c.loss = 10;
+	t.c.jitter = 100 * MX_US;
+	vm_init(&model, &t.v, 4096, 16);	/* two extents: all the requests meet there */
+	for (u32 i = 0; i < 40; i++) {
+		u64 at = server_of(&t.v, 1), to = at == 100 ? 101 : 100;
+
+		assert_true(vm_run(&model, 40, 60 * MX_SEC));
+		if (mx_vol_extent(t.v.v, 1, NULL, NULL) != MX_EXT_PLACED)
+			continue;
+		clop_init(&op);
+		mx_vol_move(t.v.v, 1, i & 1 ? 0 : to, &op.op, t.c.now);
+		assert_true(vm_run(&model, 60, 60 * MX_SEC));
+		if (clop_wait(&t.c, &op, 10 * MX_SEC) == MX_OK)
+			moved++;
+	}
+	print_message("# moved %u times\n", moved);
+	tell(&t.v);
+	assert_true(moved > 20);
+	assert_int_equal(model.errors, 0);
+	assert_true(vm_verify(&model));
+	cl_close(&t.c, &t.v);
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	assert_true(vm_verify(&model));
+	vm_free(&model);
+	three_down(&t);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slice),
+		cmocka_unit_test(random_calm),
+		cmocka_unit_test(random_small_mtu),
+		cmocka_unit_test(random_lossy),
+		cmocka_unit_test(crash_and_rebuild),
+		cmocka_unit_test(server_restarts),
+		cmocka_unit_test(server_silent),
+		cmocka_unit_test(full_pool),
+		cmocka_unit_test(move_under_load),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
