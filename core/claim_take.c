@@ -494,6 +494,9 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 	claim_bits_tick(c, now);
 	if (c->writing || c->bits_flying || c->reading)
 		at = mx_min_u64(at, now + CLAIM_TICK);
+	/* What callbacks of this tick asked for is begun at once. */
+	if ((!c->writing && !mx_list_empty(&c->edits)) || (c->reading && !c->reading_on && !c->changing))
+		at = now;
 	claim_tick_at(c, at);
 }
 
