@@ -7,9 +7,25 @@
  */
 #include "claim_int.h"
 
+static void create_begin(struct mx_claim *c, mx_ns now)
+{
+	struct mx_reserve_req r = { .op_id = c->create_op };
+
+	memcpy(r.name, c->name, sizeof r.name);
+	memcpy(r.uuid, c->uuid, MX_UUID);
+	claim_asks_cancel(c);
+	c->state = MX_CLAIM_FINDING;
+	c->creating = true;
+	c->create_check = c->releasing = c->by_uuid = false;
+	c->create_st = MX_OK;
+	c->hit_at = 0;
+	c->started = c->last_new = now;
+	c->body_len = mx_reserve_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+	claim_tick_at(c, now);
+}
+
 void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, mx_ns now)
 {
-	struct mx_reserve_req r = { .op_id = op_id };
 	u8 mac[32], op[8];
 	size_t n = 0;
 
@@ -17,24 +33,14 @@ void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, 
 		n++;
 	memset(c->name, 0, sizeof c->name);
 	memcpy(c->name, name, n);
-	memcpy(r.name, c->name, sizeof r.name);
 	mx_st64(op, op_id);
 	mx_hmac_sha256(mac, op, sizeof op, c->name, n);
 	memcpy(c->uuid, mac, MX_UUID);
-	memcpy(r.uuid, c->uuid, MX_UUID);
-
-	claim_asks_cancel(c);
-	c->state = MX_CLAIM_FINDING;
-	c->want_done = c->creating = true;
-	c->create_check = c->releasing = c->by_uuid = false;
+	c->want_done = true;
 	c->create_size = size;
 	c->create_op = op_id;
-	c->create_st = MX_OK;
-	c->hit_at = 0;
-	c->started = c->last_new = now;
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
-	c->body_len = mx_reserve_req_encode(c->body, MX_CTL_BODY_MAX, &r);
-	claim_tick_at(c, now);
+	create_begin(c, now);
 }
 
 void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,
@@ -135,8 +141,11 @@ void claim_create_tick(struct mx_claim *c, mx_ns now)
 		}
 	}
 	if (c->hit_at) {
+		mx_ns by = c->deadline;
+
 		mx_claim_find(c, c->name, NULL, now);
 		c->create_check = true;
+		c->deadline = by;
 		return;
 	}
 	if (!c->answered || c->positive < mx_majority(servers_known(c))) {
@@ -176,6 +185,9 @@ void claim_create_checked(struct mx_claim *c, enum mx_status st, mx_ns now)
 {
 	if (st == MX_ST_NAME_CLASH)
 		create_end(c, st, now);
+	else if (st == MX_ST_NO_VOLUME && now + 2 * CLAIM_SETTLE < c->deadline)
+		create_begin(c, now);	/* only reserved, by a create that came to nothing, or is
+					 * still under way: reservations end soon */
 	else if (st != MX_OK || c->cur->op_id != c->create_op)
 		create_end(c, MX_ST_EXISTS, now);
 	else if (c->cur->version > 1 || c->cur->epoch > 1)

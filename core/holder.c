@@ -471,9 +471,12 @@ enum mx_status mx_call_forget(struct mx_ccall *c)
 	if (r.epoch < mx_ld32(h->desc + MX_DESC_EPOCH))
 		return MX_ST_FENCED;
 	mx_held_desc(c->s, h, c->s->scratch2);
-	if (live(h) && mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0)
+	/* Of a deletion that this holder has not seen: told under a later epoch, it is
+	 * as good as the tombstone, for FORGET follows only a deletion that counts. */
+	if (live(h) && r.epoch == mx_ld32(h->desc + MX_DESC_EPOCH) &&
+	    mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0)
 		return MX_ST_INVALID;
-	if (!live(h))
+	if (!live(h) || r.epoch > mx_ld32(h->desc + MX_DESC_EPOCH))
 		mx_drop_volume(c->s, r.uuid, r.epoch);
 	mx_held_drop(c->s, h);
 	return MX_OK;

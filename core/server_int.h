@@ -12,7 +12,7 @@
 #include "pack.h"
 
 #define RESERVES_MAX	256u
-#define RESERVE_KEEP	(30 * MX_SEC)
+#define RESERVE_KEEP	(5 * MX_SEC)
 #define LEASE_MAX_MS	(3600u * 1000)
 #define DROPPED_MAX	1024u
 #define RECENT_READS	64u
