@@ -396,6 +396,7 @@ struct mx_vol {
 
 	struct mx_timer tick;
 	mx_ns tick_at;
+	mx_ns close_by;			/* CLOSING: what is not a request is given up then */
 	mx_ns check_at;			/* policy is looked at again */
 	struct mx_vol_stats st;
 };
@@ -529,6 +530,8 @@ static inline bool mx_vol_running(const struct mx_vol *v)
 
 /* volops.c */
 void mx_resize_tick(struct mx_vol *v, mx_ns now);
+bool mx_resize_asks(const struct mx_vol *v);	/* a request of its own is under way */
+void mx_resize_stop(struct mx_vol *v, mx_ns now);
 void mx_resize_edited(struct mx_vol *v, enum mx_status st, mx_ns now);
 void mx_resize_free(struct mx_vol *v);
 void mx_ops_free(struct mx_client *c);

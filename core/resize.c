@@ -41,6 +41,20 @@ void mx_resize_free(struct mx_vol *v)
 		end(v, MX_ST_CANCELLED, NULL, 0);
 }
 
+bool mx_resize_asks(const struct mx_vol *v)
+{
+	return v->resize && v->resize->stage == CUT && !v->resize->discarded;
+}
+
+/* The volume closes, and no request but ours is under way. */
+void mx_resize_stop(struct mx_vol *v, mx_ns now)
+{
+	if (mx_resize_asks(v))
+		mx_vol_end_all(v, MX_ST_CANCELLED, now);
+	else
+		end(v, MX_ST_CANCELLED, NULL, now);
+}
+
 static void discarded(struct mx_req *r, enum mx_status st)
 {
 	struct mx_resize *z = mx_container_of(r, struct mx_resize, req);

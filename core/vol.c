@@ -6,6 +6,7 @@
 #include "client_int.h"
 
 #define TICK	(100 * MX_MS)		/* while something waits */
+#define CLOSE_PATIENCE	(5 * MX_SEC)
 
 /* ---- telling people ---- */
 
@@ -238,12 +239,25 @@ bool mx_vol_idle(const struct mx_vol *v)
 	return !v->move.stage && !v->edit_busy && mx_list_empty(&v->held);
 }
 
+/*
+ * Requests are waited for as long as they take. What the volume does for its own
+ * sake (edits of the descriptor, bits, a resize) is not: with most holders gone
+ * it would never end. Giving it up is what a crash would do.
+ */
 static void try_release(struct mx_vol *v, mx_ns now)
 {
+	if (v->nreqs > mx_resize_asks(v)) {
+		v->close_by = 0;
+		return;
+	}
+	if (!v->close_by)
+		v->close_by = now + CLOSE_PATIENCE;
+	if (v->resize && now >= v->close_by)
+		mx_resize_stop(v, now);
 	if (v->nreqs || v->resize)
 		return;
 	mx_move_stop(v, now);
-	if (!mx_vol_idle(v))
+	if (!mx_vol_idle(v) && (v->nlive || now < v->close_by))
 		return;
 	v->phase = MX_VP_RELEASE;
 	for (u32 i = 1; i < v->nvs; i++)

@@ -322,6 +322,21 @@ static bool parse_hosts(const char *hosts, QDict *options, unsigned *nservers, E
 	return true;
 }
 
+/* A filename and an option that name different volumes: an image whose header
+ * names its backing file, which is overridden by options, comes here. */
+static bool put_volume(QDict *options, const char *volume, Error **errp)
+{
+	const char *other = qdict_get_try_str(options, "volume");
+
+	if (other && strcmp(other, volume) != 0) {
+		error_setg(errp, "memx: the filename names volume '%s', the option 'volume' '%s'; "
+			   "give one of them", volume, other);
+		return false;
+	}
+	qdict_put_str(options, "volume", volume);
+	return true;
+}
+
 void memx_parse_filename(const char *filename, QDict *options, Error **errp)
 {
 	g_autofree char *text = NULL, *volume = NULL;
@@ -356,8 +371,7 @@ void memx_parse_filename(const char *filename, QDict *options, Error **errp)
 		error_setg(errp, "memx: '%s' names no volume; expected memx:NAME", filename);
 		return;
 	}
-	qdict_put_str(options, "volume", volume);
-	if (query)
+	if (put_volume(options, volume, errp) && query)
 		parse_query(query, options, &nservers, errp);
 }
 

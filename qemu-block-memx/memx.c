@@ -633,7 +633,6 @@ static void memx_refresh_limits(BlockDriverState *bs, Error **errp)
 	bs->bl.max_transfer = QEMU_ALIGN_DOWN(INT_MAX, MX_EXTENT);
 	bs->bl.min_mem_alignment = 1;
 	bs->bl.opt_mem_alignment = MX_PAGE;
-	bs->bl.max_iov = 0;
 }
 
 static void memx_refresh_filename(BlockDriverState *bs)

@@ -210,6 +210,16 @@ configure_tree() {
 		"${tree_options[@]}" ${tree_options_of[$series]} --with-pkgversion="+memx tree"
 }
 
+# Run from its build folder, QEMU looks for firmware below qemu-bundle/.
+link_firmware() {
+	local dir
+
+	for dir in share/qemu share/seabios lib/ipxe; do
+		mkdir -p "$work/build/qemu-bundle/usr/$(dirname "$dir")"
+		ln -sfn "/usr/$dir" "$work/build/qemu-bundle/usr/$dir"
+	done
+}
+
 build_tree() {
 	local root="" codename
 
@@ -229,6 +239,7 @@ build_tree() {
 	if [ ! -e "$work/build/build.ninja" ]; then
 		say "configuring (half a minute)"
 		logged "$work/configure.log" configure_tree "$root"
+		link_firmware
 	fi
 	say "building QEMU $series (the first time some minutes; log: $work/build.log)"
 	# shellcheck disable=SC2016

@@ -62,7 +62,7 @@ box() {
 	[ -n "$box_pid" ] || return 1
 	nsenter --target "$box_pid" --mount --net --pid --root --wd \
 		env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
+		PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
 }
 
 # box_sh TEXT [ARGUMENT...]
@@ -123,8 +123,8 @@ prepare_root() {
 # ---- the stand-in for systemd ----
 
 install_systemctl() {
-	mkdir -p "$root/run/systemd/system" "$root/usr/local/bin"
-	cat >"$root/usr/local/bin/systemctl" <<'END'
+	mkdir -p "$root/run/systemd/system"
+	cat >"$root/usr/bin/systemctl" <<'END'
 #!/bin/sh
 # Takes notes, and does to memxd what is asked for.
 echo "$*" >>/var/tmp/systemctl.calls
@@ -179,7 +179,7 @@ is-enabled) exit 1 ;;
 esac
 exit 0
 END
-	chmod 755 "$root/usr/local/bin/systemctl"
+	chmod 755 "$root/usr/bin/systemctl"
 	: >"$root$calls"
 }
 
@@ -195,7 +195,7 @@ not_asked_for() {
 memxd_pid() {
 	local pid
 	pid=$(cat "$root/run/memxd.pid" 2>/dev/null) || return 1
-	box kill -0 "$pid" 2>/dev/null && echo "$pid"
+	[ -d "/proc/$box_pid/root/proc/$pid" ] && echo "$pid"
 }
 
 server_is() {
@@ -552,7 +552,7 @@ test_removal() {
 	check "its configuration is kept" grep -q '^memory = 64M$' "$root/etc/memx/memxd.conf"
 	check "the packages are purged" removed purge memxd memxctl qemu-block-memx
 	check "the administrator's key is not the packages' to delete" [ -s "$root/etc/memx/key" ]
-	rm -rf "$root/etc/memx/key" "$root/newer" "$root/usr/local/bin/systemctl" "$root$calls" \
+	rm -rf "$root/etc/memx/key" "$root/newer" "$root/usr/bin/systemctl" "$root$calls" \
 		"$root/run/memxd.pid" "$root/run/credentials" "$root/run/systemd"
 	rmdir "$root/etc/memx" 2>/dev/null || :
 	check "nothing of them is left" left_behind

@@ -32,7 +32,11 @@ bench() { MEMX_SERVERS=$pool_seeds "$tool_bench" "$@"; }
 gives() {
 	local code=$1 text=$2 what=$3 output line status=0
 	shift 3
-	output=$(timeout 60 "$@" 2>&1) || status=$?
+	case $1 in
+	ctl) set -- "$pool_memxctl" "${@:2}" ;;
+	bench) set -- "$tool_bench" "${@:2}" ;;
+	esac
+	output=$(MEMX_SERVERS=$pool_seeds timeout 60 "$@" 2>&1) || status=$?
 	if [ "$status" != "$code" ]; then
 		not_ok "$what" "exit status $status instead of $code of: $*" "$output"
 		return
