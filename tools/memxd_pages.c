@@ -35,6 +35,7 @@
 #define CHUNK_PAGES	(CHUNK / MX_PAGE)
 #define BUCKETS		8u		/* of chunks by how many pages are free */
 #define READY_CHUNKS	2u		/* wholly free, resident: what is kept at hand */
+#define READY_MOST	16u		/* ... while the store grows fast */
 #define SCRUB_AFTER	MX_SEC		/* free for this long */
 #define SCRUB_BATCH	64u		/* pages by one call of pages_idle */
 #define SCRUB_EVERY	(2 * MX_MS)	/* so that requests come in between */
@@ -80,6 +81,7 @@ struct pages {
 	struct mx_list buckets[BUCKETS];	/* [0]: fewest free */
 	struct mx_list ready, cold, dirty;
 	u64 nready, ncoming, ngoing;
+	u64 want_ready;
 	u64 used, free, ndirty;		/* free: resident ones */
 	u64 scrubbed, released, denied;
 	mx_ns now, retry_at, next;	/* next: when pages_idle has something to do */
@@ -217,7 +219,7 @@ static void take_back(struct pages *p)
 /* Has chunks made resident ahead of need. */
 static void refill(struct pages *p)
 {
-	while (p->nready + p->ncoming < READY_CHUNKS && !mx_list_empty(&p->cold)) {
+	while (p->nready + p->ncoming < p->want_ready && !mx_list_empty(&p->cold)) {
 		struct chunk *c;
 
 		if (p->retry_at) {
@@ -275,8 +277,12 @@ void *pages_get(void *pages)
 	struct chunk *c = choose(p);
 	unsigned i;
 
-	if (p->nready < READY_CHUNKS)
+	if (p->nready < p->want_ready) {
+		/* Down to the last while one is under way: more ahead of need. */
+		if (!p->nready && p->ncoming && p->want_ready < READY_MOST)
+			p->want_ready++;
 		refill(p);
+	}
 	if (!c) {
 		p->denied++;
 		return NULL;
@@ -299,17 +305,9 @@ void *pages_get(void *pages)
 	return chunk_mem(p, c) + i * MX_PAGE;
 }
 
-/* A chunk has run empty. */
-static void emptied(struct pages *p, struct chunk *c)
+/* Gives back a chunk that is wholly free and in no list. */
+static void let_go(struct pages *p, struct chunk *c)
 {
-	mx_list_del(&c->node);
-	/* A punched one is not whole any more: back, to come whole next time. */
-	if (p->nready < READY_CHUNKS && !c->npunched) {
-		c->where = READY;
-		mx_list_add_head(&p->ready, &c->node);
-		p->nready++;
-		return;
-	}
 	if (c->ndirty) {
 		p->ndirty -= c->ndirty;
 		mx_list_del(&c->dirty);
@@ -317,6 +315,20 @@ static void emptied(struct pages *p, struct chunk *c)
 	p->free -= CHUNK_PAGES - c->npunched;
 	p->ngoing++;
 	hand_out(p, c, GOING);
+}
+
+/* A chunk has run empty. */
+static void emptied(struct pages *p, struct chunk *c)
+{
+	mx_list_del(&c->node);
+	/* A punched one is not whole any more: back, to come whole next time. */
+	if (p->nready < p->want_ready && !c->npunched) {
+		c->where = READY;
+		mx_list_add_head(&p->ready, &c->node);
+		p->nready++;
+		return;
+	}
+	let_go(p, c);
 }
 
 void pages_put(void *pages, void *page)
@@ -433,6 +445,21 @@ static void trim(struct pages *p)
 	}
 }
 
+/* Fast growth is over, or goes on: towards what is kept at hand. */
+static void settle_ready(struct pages *p)
+{
+	if (p->want_ready > READY_CHUNKS && p->nready == p->want_ready)
+		p->want_ready--;
+	while (p->nready > p->want_ready) {
+		struct chunk *c = mx_list_entry(p->ready.prev, struct chunk, node);
+
+		mx_list_del(&c->node);
+		p->nready--;
+		let_go(p, c);
+	}
+	refill(p);
+}
+
 void pages_idle(struct pages *p, mx_ns now)
 {
 	p->now = now;
@@ -440,7 +467,7 @@ void pages_idle(struct pages *p, mx_ns now)
 	if (now < p->next)
 		return;
 	p->next = now + MX_SEC;
-	refill(p);
+	settle_ready(p);
 	if (p->ndirty)
 		scrub(p);
 	if (wants_trim(p)) {
@@ -509,6 +536,7 @@ struct pages *pages_new(u64 bytes)
 		return NULL;
 	}
 	p->now = mxp_now();
+	p->want_ready = READY_CHUNKS;
 	refill(p);
 	return p;
 }

@@ -67,17 +67,25 @@ gives 0 "Usage" "help" ctl --help
 gives 0 "--shrink" "help of a command" ctl volume resize --help
 
 # A volume in use
-bench --op randrw --seconds 60 vm1/disk >"$work/bench.log" 2>&1 &
-bench_pid=$!
-ctl_owned() { [ "$(ctl volume info vm1/disk --json | jq -r .owner)" != null ]; }
-check "its user is shown" within 10 ctl_owned
+use() {
+	run_tied env MEMX_SERVERS="$pool_seeds" "$tool_bench" --op randrw --seconds 60 "$1" \
+		>"$work/bench.log" 2>&1
+	bench_pid=$tied_pid
+	check "its user is shown" within 10 ctl_owned "$1"
+}
+ctl_owned() { ctl volume info "$1" --json | jq -e .owner; }
+use vm1/disk
 gives 4 "vm1/disk" "delete of a volume in use" ctl volume delete vm1/disk
 gives 4 "vm1/disk" "resize of a volume in use" ctl volume resize vm1/disk 80M
-kill "$bench_pid"
+kill -KILL "$bench_pid"
 wait "$bench_pid" 2>/dev/null || :
-
 gives 0 "deleted volume vm1/disk" "delete --force, its user being dead" ctl volume delete --force vm1/disk
 equal "nothing is left" "$(ctl volume list --json | jq length)" 0
 gives 0 "created" "its name is free again" ctl volume create vm1/disk 10M
-gives 0 "deleted" "and can be deleted again" ctl volume delete vm1/disk
+use vm1/disk
+gives 0 "deleted" "delete --force, although its user lives" ctl volume delete --force vm1/disk
+bench_ended() { ! kill -0 "$bench_pid" 2>/dev/null || [ "$(ps -o stat= -p "$bench_pid")" = Z ]; }
+check "its user's requests fail" within 15 bench_ended
+sleep 2
+equal "and it does not come back" "$(ctl volume list --json | jq length)" 0
 tap_done

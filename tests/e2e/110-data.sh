@@ -42,8 +42,10 @@ rss_full=$(rss_of_all)
 	ok "what is written is resident ($rss_full KiB)" ||
 	not_ok "what is written is resident" "$rss_full KiB, before $rss_empty KiB"
 for v in a b c d e f g big; do ctl volume delete "$v" >/dev/null; done
-given_back() { [ "$(rss_of_all)" -lt $((rss_empty + 3 * 8 * 1024)) ]; }
-check "memory is given back after the volumes are deleted" within 15 given_back
+# what is kept: bookkeeping that was freed but not returned by malloc, buffers
+# of sockets that were touched, some chunks at hand
+given_back() { [ "$(rss_of_all)" -lt $((rss_empty + 3 * 12 * 1024)) ]; }
+check "memory is given back after the volumes are deleted" within 20 given_back
 echo "# resident: $rss_empty KiB empty, $rss_full KiB full, $(rss_of_all) KiB after deleting"
 no_pages() { [ "$(ctl servers --json | jq '[.[].extents] | add')" = 0 ]; }
 check "no extent is left on any server" within 10 no_pages

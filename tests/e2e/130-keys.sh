@@ -55,7 +55,8 @@ gives 2 "needs the pool's key" "memxd does not take a volume's key" "$pool_memxd
 	--key-file "$work/mine.key"
 
 # Key files
-gives 2 "64 hex digits" "a file that is no key" ctl --key-file /etc/hostname servers
+echo "not a key" >"$work/bad"
+gives 2 "64 hex digits" "a file that is no key" ctl --key-file "$work/bad" servers
 gives 2 "there is no key file" "a key file there is not" ctl --key-file "$work/nosuch" servers
 chmod 644 "$work/other"
 gives 2 "chmod o=" "a key file everybody may read" ctl --key-file "$work/other" servers
