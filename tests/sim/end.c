@@ -74,12 +74,23 @@ static bool none_there(struct life *l, void *arg)
 	return !any_sess(l, is_there);
 }
 
+static bool hopeless(const struct life_sess *s)
+{
+	return is_busy(s) && s->cr && !s->aborted && s->state == SESS_OPEN &&
+	       vols_instance_gone(s->l, (u32)(s->cr - s->l->creates));
+}
+
 static void drain(struct life *l)
 {
 	struct life_sess *s;
 	struct mx_list *p, *tmp;
 	u32 i;
 
+	/* With most holders gone no lease can be renewed, and requests wait until
+	 * somebody recovers the volume. Their users do not wait that long. */
+	run_for(l, 20 * MX_SEC);
+	while ((s = any_sess(l, hopeless)))
+		sess_abort(s);
 	if (!run_until(l, none_busy, NULL, END_REQUESTS)) {
 		s = any_sess(l, is_busy);
 		if (s && s->inflight) {
@@ -220,6 +231,8 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			l->vols[vol].clash = true;
 			return NULL;
 		}
+		if (o.error == MX_ST_NO_QUORUM && l->no_recover)
+			return NULL;
 		if (o.error == MX_ST_NO_QUORUM) {
 			if (!vols_may_be_gone(l, vol))
 				sim_fail(&l->w, "%s has no quorum, but too few holders crashed", name);

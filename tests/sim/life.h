@@ -70,7 +70,7 @@ struct life_create {
 	u8 uuid[MX_UUID];
 	bool have_uuid;
 	bool recovered, resizing;
-	u32 tries, nholders;
+	u32 tries, nholders, by, by_life;
 	mx_ns ended;		/* of the last try */
 	u64 size_a, size_b;	/* what its size may be: two while a resize is in doubt */
 	u32 holders_hit;	/* servers (bits) that crashed since all was known well */
@@ -167,6 +167,7 @@ struct life {
 	u32 ncreates;
 	u32 ops_left;
 	bool active;		/* faults and new work still come */
+	bool no_recover;	/* the core has no `recover` yet */
 	bool space_short;	/* memory was ever tight: "full" is a fair answer */
 	struct life_stats st;
 	struct mx_server_conf sc;

@@ -241,7 +241,7 @@ static void on_aborted(struct world *w, struct sim_ev *e)
 	s->aborts--;
 	if (s->inflight)
 		sim_fail(w, "%s: %u requests under way after an abort", s->vol->name, s->inflight);
-	if (s->state == SESS_CLOSED)
+	if (s->state == SESS_CLOSED && !s->aborts)
 		free_later(s);
 }
 

@@ -210,10 +210,13 @@ void vols_create(struct life_client *c, u32 vol)
 	struct side *s;
 	u32 i;
 
-	/* Often again a create whose end is not known: the same create. */
+	/* Often again a create whose end is not known: the same create. Only by the
+	 * process that began it: another may know other servers, and a majority of
+	 * those it knows may not meet the first one's. */
 	for (i = 0; i < l->ncreates; i++)
 		if (l->creates[i].vol == vol && l->creates[i].state == CR_UNKNOWN &&
 		    l->creates[i].deleted == DEL_NONE && !l->creates[i].deletes &&
+		    l->creates[i].by == c->idx && l->creates[i].by_life == c->n->life &&
 		    rng_below(&l->w.rng_work, 4))
 			cr = &l->creates[i];
 	if (!cr && l->ncreates == LIFE_CREATES_MAX)
@@ -223,6 +226,8 @@ void vols_create(struct life_client *c, u32 vol)
 		memset(cr, 0, sizeof *cr);
 		cr->op_id = rng_u64(&l->w.rng_work) | 1;
 		cr->vol = vol;
+		cr->by = c->idx;
+		cr->by_life = c->n->life;
 		cr->size_a = cr->size_b = l->vols[vol].size;
 	}
 	cr->state = CR_PENDING;
@@ -383,6 +388,7 @@ static void recover_done(struct mx_vol_op *o, enum mx_status st, const char *err
 			ck_recovered(cr->ck);
 	}
 	l->st.recovers += st == MX_OK;
+	l->no_recover |= st == MX_ST_UNSUPPORTED;
 	side_end(s, st, err);
 }
 
