@@ -305,6 +305,36 @@ static void handshake__other_version_is_told(void **state)
 	net_end(&net);
 }
 
+/* Somebody on the way changes what the server says of itself. */
+static u32 forged, forge_at;
+static bool tap_forge_welcome(struct net *n, struct dgram *d)
+{
+	(void)n;
+	if (d->data[1] == MX_KIND_HANDSHAKE && mx_ld16(d->data + MX_OUTER) == MX_WELCOME) {
+		d->data[MX_OUTER + forge_at] ^= 0x20;
+		mx_outer_seal_crc(d->data, MX_WELCOME_HEAD);
+		forged++;
+	}
+	return true;
+}
+
+static void handshake__forged_welcome_is_refused(void **state)
+{
+	/* Every byte of what the MAC covers, and the MAC. */
+	for (forge_at = 16; forge_at < MX_WELCOME_HEAD; forge_at++) {
+		struct mx_peer *p = two(1, CLUSTER);
+
+		forged = 0;
+		net.tap = tap_forge_welcome;
+		net_for(&net, 150 * MX_MS);
+		assert_int_not_equal(mx_peer_state(p), MX_PEER_UP);
+		assert_true(forged > 0);
+		net.tap = NULL;
+		assert_true(wait_state(p, MX_PEER_UP, 2 * MX_SEC));
+		net_end(&net);
+	}
+}
+
 /* A node that is a server and a client may meet itself: two roles, one address. */
 static void handshake__with_oneself(void **state)
 {
@@ -1045,6 +1075,37 @@ static void rekey__by_time_and_through_loss(void **state)
 	net_end(&net);
 }
 
+/* The first datagrams of a new session are lost, and nobody has anything to say:
+ * the other side must learn of it all the same, and soon. */
+static u32 lose_new, old_session;
+static bool tap_lose_new(struct net *n, struct dgram *d)
+{
+	(void)n;
+	if (d->to.port == 7000 && d->data[1] >= MX_KIND_PLAIN &&
+	    mx_ld32(d->data + 8) != old_session && lose_new) {
+		lose_new--;
+		return false;
+	}
+	return true;
+}
+
+static void rekey__is_taken_though_its_first_datagrams_are_lost(void **state)
+{
+	struct mx_peer *p = two(1, CLUSTER);
+
+	assert_true(wait_state(p, MX_PEER_UP, MX_SEC));
+	net_for(&net, 30 * MX_SEC);
+	old_session = p->cur->remote;
+	lose_new = 3;
+	net.tap = tap_lose_new;
+	mx_sess_renew(p->cur, net.now);
+	net_for(&net, 2 * MX_SEC);
+	assert_int_equal(lose_new, 0);
+	assert_int_equal(net.n[0].ep->stats.handshakes, 2);
+	assert_int_equal(net.n[0].last_peer->cur->local, p->cur->remote);
+	net_end(&net);
+}
+
 /* ---- path MTU ---- */
 
 static void mtu__found_at_every_limit(void **state)
@@ -1120,8 +1181,10 @@ static void mtu__falls_back_and_recovers(void **state)
 		mx_peer_window_lost(p, net.now);
 		net_for(&net, 100 * MX_MS);
 	}
+	net.largest = 0;
 	net_for(&net, MX_SEC);
 	assert_int_equal(mx_peer_dgram(p), 1472);
+	assert_int_equal(net.largest, 8972);	/* the step below, not what just failed */
 	net.mtu = 65535;
 	net_for(&net, 130 * MX_SEC);
 	assert_int_equal(mx_peer_dgram(p), 65000);
@@ -1842,6 +1905,7 @@ int main(void)
 		cmocka_unit_test(handshake__refusals_name_the_cause),
 		cmocka_unit_test(handshake__refused_then_right),
 		cmocka_unit_test(handshake__other_version_is_told),
+		cmocka_unit_test(handshake__forged_welcome_is_refused),
 		cmocka_unit_test(handshake__with_oneself),
 		cmocka_unit_test(handshake__refusal_is_logged_with_its_address),
 		cmocka_unit_test(handshake__through_loss),
@@ -1867,6 +1931,7 @@ int main(void)
 		cmocka_unit_test(life__put_peer_lingers_then_goes),
 		cmocka_unit_test(rekey__under_traffic),
 		cmocka_unit_test(rekey__by_time_and_through_loss),
+		cmocka_unit_test(rekey__is_taken_though_its_first_datagrams_are_lost),
 		cmocka_unit_test(mtu__found_at_every_limit),
 		cmocka_unit_test(mtu__ip6_and_carrier_limits),
 		cmocka_unit_test(mtu__falls_back_and_recovers),
