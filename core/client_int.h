@@ -158,6 +158,7 @@ enum mx_io_state {
 	MX_IO_PARKED,		/* vs->parked: its server is not sealed, or cannot be told */
 	MX_IO_QUEUED,		/* srv->queue */
 	MX_IO_SENT,		/* srv->flight */
+	MX_IO_BIT,		/* act->bitwait: committed, but its extent's bit is not set yet */
 };
 enum {
 	MX_IOF_STABLE = 1,	/* the buffer cannot change */
@@ -215,18 +216,20 @@ MX_BUILD_ASSERT(MX_IO_PAGES <= 64);
 enum mx_hold {
 	MX_HOLD_NONE,
 	MX_HOLD_PLACE,		/* needs a server, none is ready */
-	MX_HOLD_BIT,		/* its allocation bit is being set */
+	MX_HOLD_VOID,		/* what a silent server may have of it is being called dead */
 	MX_HOLD_CLEAR,		/* nothing is left of it: the bit is being cleared */
+	MX_HOLD_DROP,		/* ... and then its server drops it */
 	MX_HOLD_MOVE,		/* to be moved, or being moved */
 	MX_HOLD_UNKNOWN,	/* a silent server may hold it */
 };
 struct mx_act {
 	struct mx_list node;	/* vol->act_free, or vol->held, or none */
 	struct mx_list wait;	/* parts in order */
+	struct mx_list bitwait;	/* parts committed; they count as sent */
 	struct mx_vol *vol;
 	struct mx_claim_bits bits;
 	u32 extent;
-	u16 writers;		/* parts sent */
+	u16 writers;		/* parts sent, and not yet answered to the request */
 	u8 hold;
 	bool used;
 	bool bits_busy;
@@ -263,9 +266,13 @@ struct mx_vs {
 	bool recorded;		/* GONE: stands so in the descriptor, or was never in it */
 	bool in_edit;		/* is in the edit being written */
 	bool full, leaving;
+	bool voided;		/* the descriptor calls holes there dead, whatever is in them:
+				 * nothing may be placed there meanwhile */
+	bool unvoid_in;		/* the edit being written takes that back */
 	bool reported;		/* the silence was told as an event */
 	mx_ns full_at, since, retry_at;
-	u64 free;		/* as announced, less what we placed since */
+	u64 free;		/* as announced */
+	u64 booked;		/* extents placed since then, as if they were full */
 	u32 load;
 	u32 extents;		/* map entries naming it */
 	u32 tried;		/* the move that has tried it as target (move.serial) */
@@ -274,6 +281,7 @@ struct mx_vs {
 	struct mx_leftover left[MX_VS_DROPS];	/* found by listing, to be dropped */
 	u32 nleft;
 	bool relist;		/* there were more than fit */
+	bool dropping_left;	/* the call is about left[0] */
 	u8 body[64];
 };
 
@@ -287,7 +295,6 @@ enum mx_move_stage {
 	/* waiting for an edit of the descriptor: */
 	MX_MOVE_INTENT,		/* the copy does not count */
 	MX_MOVE_SWAP,		/* the copy counts, the source does not */
-	MX_MOVE_FORGET,		/* the source does not count, and there is no copy */
 	MX_MOVE_UNDO,		/* the source counts after all */
 };
 struct mx_move {
@@ -397,7 +404,6 @@ struct mx_vol {
 	struct mx_timer tick;
 	mx_ns tick_at;
 	mx_ns close_by;			/* CLOSING: what is not a request is given up then */
-	mx_ns check_at;			/* policy is looked at again */
 	struct mx_vol_stats st;
 };
 
@@ -441,7 +447,9 @@ void mx_act_run(struct mx_act *a, mx_ns now);
 void mx_act_hold(struct mx_act *a, enum mx_hold why);
 void mx_act_release(struct mx_act *a, mx_ns now);	/* hold is over */
 void mx_acts_retry(struct mx_vol *v, mx_ns now);
-void mx_act_clear_bit(struct mx_act *a, mx_ns now);
+void mx_act_clear(struct mx_act *a, mx_ns now);	/* nothing is left of it: forget it */
+void mx_act_dropped(struct mx_vs *s, u32 extent, u32 gen, mx_ns now);
+void mx_act_set_bit(struct mx_act *a, mx_ns now);
 void mx_act_fail_full(struct mx_act *a, enum mx_status st, mx_ns now);
 void mx_reads_retry(struct mx_vol *v, mx_ns now);	/* unknown ones */
 void mx_read_go(struct mx_io *io, mx_ns now);		/* by what the map says now */
@@ -475,6 +483,7 @@ void mx_vs_check(struct mx_vs *s, mx_ns now);
 void mx_vs_seal(struct mx_vs *s, mx_ns now);	/* must be sealed (again) */
 void mx_vs_gone(struct mx_vs *s, mx_ns now);
 void mx_vs_drops(struct mx_vs *s, mx_ns now);
+bool mx_vs_left_over(struct mx_vs *s, u32 extent, u32 gen);	/* to be dropped; false: later */
 void mx_vol_peer(struct mx_vol *v, struct mx_srv *s, mx_ns now);
 void mx_vol_member(struct mx_vol *v, const struct mx_member *m, mx_ns now);
 const char *mx_vs_name(const struct mx_vs *s);
@@ -502,6 +511,8 @@ enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now);
 void mx_place_recruit(struct mx_vol *v, mx_ns now);
 u32 mx_next_gen(struct mx_vol *v, u32 extent);
 bool mx_desc_is_dead(const struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen);
+bool mx_desc_is_void(const struct mx_vol *v, u32 extent);	/* at every server not listed */
+#define MX_GEN_ANY	0xffffffffu	/* dead: whatever generation */
 void mx_vol_sync_desc(struct mx_vol *v, mx_ns now);
 bool mx_vol_new_dead(struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen);
 
@@ -521,7 +532,6 @@ void mx_vol_tick_at(struct mx_vol *v, mx_ns at);
 void mx_vol_event(struct mx_vol *v, const struct mx_text *t, mx_ns now);
 void mx_vol_opened(struct mx_vol *v, enum mx_status st, mx_ns now);
 void mx_vol_suspect(struct mx_vol *v, struct mx_vs *s, mx_ns now);	/* a server says FENCED */
-bool mx_vol_idle(const struct mx_vol *v);
 void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *name, enum mx_status st);
 static inline bool mx_vol_running(const struct mx_vol *v)
 {

@@ -258,7 +258,7 @@ u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d)
 		put_srvref(&w, &d->enrolled[i]);
 	for (i = 0; i < d->ndead; i++) {
 		mx_put16(&w, d->dead[i].server);
-		mx_put16(&w, 0);
+		mx_put16(&w, d->dead[i].order);
 		mx_put32(&w, d->dead[i].extent);
 		mx_put32(&w, d->dead[i].gen);
 	}
@@ -326,10 +326,10 @@ bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used)
 		get_srvref(&r, &d->enrolled[i], true);
 	for (i = 0; i < d->ndead; i++) {
 		d->dead[i].server = mx_get16(&r);
-		mx_get_zero(&r, 2);
+		d->dead[i].order = mx_get16(&r);
 		d->dead[i].extent = mx_get32(&r);
 		d->dead[i].gen = mx_get32(&r);
-		if (d->dead[i].server >= d->nenrolled)
+		if (d->dead[i].server >= d->nenrolled || d->dead[i].order > 30)
 			r.bad = true;
 	}
 	if (r.bad || !holders_distinct(d) || (!used && r.left))

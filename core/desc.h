@@ -28,7 +28,8 @@ struct mx_srvref {		/* one server incarnation, and where it was last seen */
 struct mx_dead {		/* a copy given up while its server could not be told */
 	u16 server;		/* index in enrolled */
 	u32 extent, gen;
-};				/* on the wire 2 + 2 zero + 4 + 4 = 12, pad to 8 in sum */
+	u16 order;		/* 2^order extents from @extent on */
+};				/* on the wire server 2, order 2, extent 4, gen 4 = 12 */
 
 /*
  * Consensus per volume is single-decree Paxos repeated: ballot = epoch, value =
@@ -107,7 +108,7 @@ struct mx_list_entry {		/* 224 on the wire */
 /* reply: u32 count, u32 more, entries in order of uuid */
 
 struct mx_reserve_req { u64 op_id; u8 uuid[MX_UUID]; char name[MX_NAME_MAX + 1]; };
-/* OK (kept 30 s) | EXISTS + u8 uuid[16] */
+/* OK (kept 5 s) | EXISTS + u8 uuid[16] */
 
 enum { MX_PREP_FORCE = 1,	/* the old owner is known to be dead: do not wait for its lease */
        MX_PREP_ADMIN = 2 };	/* not to use the data: resize, delete, holders */

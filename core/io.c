@@ -351,7 +351,7 @@ static enum mx_fill fill_zero(struct mx_txm *m, struct mx_peer *p, struct mx_roo
 	if (r->head_room < 56 || r->room < 56)
 		return MX_FILL_NOROOM;
 	head_of(io, &h, MX_ZERO);
-	h.flags = io->wflags | (io->op == MX_REQ_DISCARD ? MX_F_DISCARD : 0);
+	h.flags = io->wflags;
 	memcpy(q.uuid, io->vol->uuid, MX_UUID);
 	q.first = io->first;
 	q.nblocks = io->nblocks;

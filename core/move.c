@@ -16,8 +16,8 @@
  * If the target's incarnation ends while SWAP is being written, the source's copy,
  * still there, is called live again (UNDO).
  *
- * An extent of which nothing was ever acknowledged (its first server was full) is
- * not copied: the source's copy is called dead (FORGET) and it is placed anew.
+ * An extent of which there is nothing (its first server was full, or all of it was
+ * discarded) is not copied: its server drops it and it is placed anew.
  */
 #include "client_int.h"
 
@@ -103,13 +103,20 @@ static bool find_target(struct mx_vol *v, mx_ns now)
 	return false;
 }
 
+/* There is nothing to copy: its server drops it, and it is placed anew. */
 static void forget(struct mx_vol *v, mx_ns now)
 {
+	struct mx_move *m = &v->move;
+	struct mx_act *a = m->act;
+
 	if (!find_target(v, now))
 		return;
-	v->move.stage = MX_MOVE_FORGET;
-	v->move.attempt++;
-	mx_vol_sync_desc(v, now);
+	m->stage = MX_MOVE_IDLE;
+	m->act = NULL;
+	m->from = m->to = NULL;
+	tell_op(a, MX_OK, NULL, now);
+	mx_act_clear(a, now);
+	mx_vol_tick_at(v, now);
 }
 
 static void aim(struct mx_vol *v, mx_ns now)
@@ -214,11 +221,8 @@ void mx_move_edit(struct mx_vol *v, struct mx_desc *d)
 		if (!ok)
 			mx_dead_add(d, m->to, extent, m->gen);	/* as it was */
 		break;
-	case MX_MOVE_UNDO:
-		mx_dead_del(d, m->from->id, m->from->inc, extent, ent_of(v)->gen);
-		break;
 	default:
-		ok = mx_dead_add(d, m->from, extent, ent_of(v)->gen);
+		mx_dead_del(d, m->from->id, m->from->inc, extent, ent_of(v)->gen);
 		break;
 	}
 	m->edit_failed = !ok;
@@ -234,7 +238,7 @@ static void moved(struct mx_vol *v, mx_ns now)
 
 	from->extents--;
 	m->to->extents++;
-	m->to->free -= mx_min_u64(m->to->free, MX_EXTENT);
+	m->to->booked += m->need;
 	e->srv[0] = m->to->idx;
 	e->gen = m->gen;
 	e->flags = (e->flags & (MX_EF_BIT | MX_EF_DATA)) | (m->lostbase ? MX_EF_LOSTBASE : 0);
@@ -247,22 +251,6 @@ static void moved(struct mx_vol *v, mx_ns now)
 		     io->state == MX_IO_PARKED))
 			mx_part_reroute(io, now);
 	}
-	finish(v, MX_OK, now);
-	mx_vs_drops(from, now);
-}
-
-/* Nothing of it is anywhere. */
-static void unplaced(struct mx_vol *v, mx_ns now)
-{
-	struct mx_move *m = &v->move;
-	struct mx_ent *e = ent_of(v);
-	struct mx_vs *from = m->from;
-	bool lost = e->flags & MX_EF_LOSTBASE;
-
-	from->extents--;
-	e->srv[0] = 0;
-	e->flags &= MX_EF_BIT;
-	mx_map_set(&v->map, e, lost ? MX_EXT_LOST : MX_EXT_HOLE);
 	finish(v, MX_OK, now);
 	mx_vs_drops(from, now);
 }
@@ -301,9 +289,6 @@ void mx_move_edited(struct mx_vol *v, enum mx_status st, mx_ns now)
 		break;
 	case MX_MOVE_UNDO:
 		begin(v, now);
-		break;
-	case MX_MOVE_FORGET:
-		unplaced(v, now);
 		break;
 	default:
 		break;
@@ -549,7 +534,7 @@ void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now)
 	} else if (s == m->to && m->stage == MX_MOVE_SWAP && m->edit_stage == MX_MOVE_SWAP &&
 		   m->edit_attempt == m->attempt) {
 		m->to_gone = true;	/* the edit may be at a majority, or not */
-	} else if (s == m->to && m->stage != MX_MOVE_FORGET && m->stage != MX_MOVE_UNDO) {
+	} else if (s == m->to && m->stage != MX_MOVE_UNDO) {
 		other_target(v, now);
 	}
 }

@@ -7,6 +7,7 @@
 
 #define FULL_FOR	(200 * MX_MS)	/* a server that was full is asked again after */
 #define HEARD_LATELY	(20 * MX_SEC)
+#define VOID_ORDER_MAX	15u		/* 32,768 extents, 32 GiB */
 #define ENROLL_EVER	1000u		/* incarnations in a descriptor, so that some are left */
 
 /* ---- choosing ---- */
@@ -16,10 +17,15 @@ static bool has_room(const struct mx_vs *s, mx_ns now)
 	return !s->leaving && !(s->full && now < s->full_at + FULL_FOR);
 }
 
+static u64 room_left(const struct mx_vs *s)
+{
+	return s->free - mx_min_u64(s->free, s->booked);
+}
+
 /* @not is the source of a move: then those it has tried are left out too. */
 static bool usable(const struct mx_vs *s, const struct mx_vs *not, u64 room, mx_ns now)
 {
-	return s && s != not && mx_vs_ok(s) && has_room(s, now) && s->free >= room &&
+	return s && s != not && mx_vs_ok(s) && !s->voided && has_room(s, now) && room_left(s) >= room &&
 	       (!not || s->tried != s->vol->move.serial);
 }
 
@@ -33,7 +39,7 @@ static struct mx_vs *nth_usable(struct mx_vol *v, const struct mx_vs *not, u64 r
 
 static u64 weight(const struct mx_vs *s)
 {
-	return (s->free >> 12) * (1001 - mx_min_u32(s->load, 1000));
+	return (room_left(s) >> 12) * (1001 - mx_min_u32(s->load, 1000));
 }
 
 /* Two at random, the better of them. */
@@ -131,7 +137,12 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 			return MX_PLACE_WAIT;
 		full |= v->vs[i]->state == MX_VS_READY && !has_room(v->vs[i], now);
 	}
-	*out = choose_two(v, not, need, now);
+	for (u32 i = 1; i < v->nvs; i++) {
+		struct mx_vs *s = v->vs[i];
+
+		if (usable(s, not, 0, now) && s->free >= need && (!*out || s->free > (*out)->free))
+			*out = s;
+	}
 	if (*out)
 		return MX_PLACED;
 	return full || need || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
@@ -143,7 +154,8 @@ u32 mx_next_gen(struct mx_vol *v, u32 extent)
 	u32 gen = mx_map_at(&v->map, extent)->gen;
 
 	for (u32 i = 0; i < d->ndead; i++)
-		if (d->dead[i].extent == extent && d->dead[i].gen > gen)
+		if (d->dead[i].extent == extent && d->dead[i].gen > gen &&
+		    d->dead[i].gen != MX_GEN_ANY)
 			gen = d->dead[i].gen;
 	return gen + 1;
 }
@@ -163,7 +175,7 @@ enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now)
 		e->flags |= MX_EF_LOSTBASE;
 	e->srv[0] = s->idx;
 	s->extents++;
-	s->free -= mx_min_u64(s->free, MX_EXTENT);
+	s->booked += MX_EXTENT;
 	mx_map_set(&v->map, e, MX_EXT_PLACED);
 	return MX_PLACED;
 }
@@ -227,14 +239,15 @@ bool mx_dead_add(struct mx_desc *d, const struct mx_vs *s, u32 extent, u32 gen)
 	if (at < 0)
 		return false;
 	for (u32 i = 0; i < d->ndead; i++)
-		if (d->dead[i].server == at && d->dead[i].extent == extent) {
+		if (d->dead[i].server == at && d->dead[i].extent == extent &&
+		    d->dead[i].gen != MX_GEN_ANY) {
 			if (d->dead[i].gen < gen)
 				d->dead[i].gen = gen;
 			return true;
 		}
 	if (d->ndead == MX_DEAD_MAX)
 		return false;
-	d->dead[d->ndead++] = (struct mx_dead){ (u16)at, extent, gen };
+	d->dead[d->ndead++] = (struct mx_dead){ .server = (u16)at, .extent = extent, .gen = gen };
 	return true;
 }
 
@@ -252,15 +265,107 @@ void mx_dead_del(struct mx_desc *d, u64 id, u64 inc, u32 extent, u32 gen)
 	}
 }
 
+static bool covers(const struct mx_dead *x, u32 extent)
+{
+	return extent >> x->order == x->extent >> x->order;
+}
+
+static bool is_void_at(const struct mx_desc *d, int at, u32 extent)
+{
+	for (u32 i = 0; i < d->ndead; i++)
+		if (d->dead[i].server == at && d->dead[i].gen == MX_GEN_ANY &&
+		    covers(&d->dead[i], extent))
+			return true;
+	return false;
+}
+
+/* With MX_GEN_ANY: is every copy there dead? */
 bool mx_desc_is_dead(const struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen)
 {
 	const struct mx_desc *d = mx_claim_desc(v->claim);
 	int at = mx_desc_enrolled(d, s->id, s->inc);
 
+	if (gen == MX_GEN_ANY)
+		return is_void_at(d, at, extent);
 	for (u32 i = 0; i < d->ndead; i++)
-		if (d->dead[i].server == at && d->dead[i].extent == extent && d->dead[i].gen >= gen)
+		if (d->dead[i].server == at && d->dead[i].extent == extent && d->dead[i].gen >= gen &&
+		    d->dead[i].gen != MX_GEN_ANY)
 			return true;
 	return false;
+}
+
+/* ---- holes at silent servers ---- */
+
+static bool not_told(const struct mx_vs *s)
+{
+	return s && !s->listed && (s->state == MX_VS_SEAL || s->state == MX_VS_LIST);
+}
+
+bool mx_desc_is_void(const struct mx_vol *v, u32 extent)
+{
+	for (u32 i = 1; i < v->nvs; i++)
+		if (not_told(v->vs[i]) && !mx_desc_is_dead(v, v->vs[i], extent, MX_GEN_ANY))
+			return false;
+	return true;
+}
+
+/* The largest range of holes around @extent that one entry can name. */
+static u16 hole_order(const struct mx_vol *v, u32 extent)
+{
+	u16 order = 0;
+
+	for (; order < VOID_ORDER_MAX; order++) {
+		u32 from = extent >> order >> 1 << order << 1, end = from + (2u << order);
+
+		for (u32 i = from; i < end && i < v->map.nents; i++)
+			if (i >> order != extent >> order &&
+			    mx_map_at(&v->map, i)->state != MX_EXT_HOLE)
+				return order;
+	}
+	return order;
+}
+
+static void void_add(struct mx_vol *v, struct mx_desc *d, struct mx_vs *s, u32 extent)
+{
+	int at = mx_desc_enrolled(d, s->id, s->inc);
+	u16 order = hole_order(v, extent);
+	u32 kept = 0;
+
+	if (at < 0 || is_void_at(d, at, extent))
+		return;
+	s->voided = true;
+	for (u32 i = 0; i < d->ndead; i++) {	/* smaller ones inside it are not needed */
+		const struct mx_dead *x = &d->dead[i];
+
+		if (x->server == at && x->gen == MX_GEN_ANY && x->extent >> order == extent >> order)
+			continue;
+		d->dead[kept++] = *x;
+	}
+	d->ndead = kept;
+	if (d->ndead < MX_DEAD_MAX)		/* else the write waits for the server */
+		d->dead[d->ndead++] = (struct mx_dead){ (u16)at, extent >> order << order,
+							 MX_GEN_ANY, order };
+}
+
+static void edit_voids(struct mx_vol *v, struct mx_desc *d)
+{
+	for (u32 i = 0; i < v->nacts; i++)
+		for (u32 k = 1; v->acts[i].hold == MX_HOLD_VOID && k < v->nvs; k++)
+			if (not_told(v->vs[k]))
+				void_add(v, d, v->vs[k], v->acts[i].extent);
+}
+
+/* It has told, and dropped what did not count. */
+static void edit_unvoid(struct mx_vs *s, struct mx_desc *d, int at)
+{
+	if (!s->voided || s->state != MX_VS_READY || s->nleft || s->relist)
+		return;
+	for (u32 i = 0; i < d->ndead;)
+		if (d->dead[i].server == at && d->dead[i].gen == MX_GEN_ANY)
+			d->dead[i] = d->dead[--d->ndead];
+		else
+			i++;
+	s->unvoid_in = true;
 }
 
 bool mx_vol_new_dead(struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen)
@@ -321,6 +426,7 @@ static void edit_server(struct mx_vs *s, struct mx_desc *d)
 	int at = mx_desc_enrolled(d, s->id, s->inc);
 	struct mx_srvref *r;
 
+	edit_unvoid(s, d, at);
 	if (s->state == MX_VS_GONE && !s->recorded) {
 		s->in_edit = true;
 		if (at < 0)
@@ -366,6 +472,7 @@ static bool edit_desc(struct mx_claim_edit *ed, struct mx_desc *d)
 		if (v->vs[i])
 			edit_server(v->vs[i], d);
 	mx_move_edit(v, d);
+	edit_voids(v, d);
 	if (v->new_size) {
 		d->size = v->new_size;
 		v->size_in = true;
@@ -384,9 +491,11 @@ static void shift(struct mx_deadref *r, u32 *n, u32 *in)
 
 static void server_edited(struct mx_vs *s, bool ok, mx_ns now)
 {
-	bool in = s->in_edit;
+	bool in = s->in_edit, unvoid = s->unvoid_in;
 
-	s->in_edit = false;
+	s->in_edit = s->unvoid_in = false;
+	if (ok && unvoid)
+		s->voided = false;
 	if (!in || !ok)
 		return;
 	if (s->state == MX_VS_ENROLL) {
@@ -423,6 +532,8 @@ static void edit_done(struct mx_claim_edit *ed, enum mx_status st, mx_ns now)
 		if (v->vs[i])
 			mx_vs_drops(v->vs[i], now);
 	mx_rebuild_check(v, now);
+	if (st == MX_OK && mx_vol_running(v))
+		mx_acts_retry(v, now);
 	if (st == MX_OK && v->edit_again)
 		mx_vol_sync_desc(v, now);
 	mx_client_kick(v->c, now);

@@ -7,10 +7,16 @@
  * less what is called dead, is where the extent is, whichever other servers are
  * silent.
  *
- * The allocation bit says that a write may have been acknowledged. Bit set and
- * listed by nobody: if a server's incarnation is over, it was there: LOST. If a
- * server is silent, it may be there: UNKNOWN. If neither, nobody has lost
- * anything and the extent was never written, or was freed: a hole.
+ * The allocation bit says that something was acknowledged: it is set after the
+ * first write was committed by a server, and cleared while the server still lists
+ * the extent. Bit set and listed by nobody: if a server is silent, it may be there:
+ * UNKNOWN. Else it was at one whose incarnation is over: LOST.
+ *
+ * Bit clear and listed: a write that was never acknowledged; it counts if we see
+ * it now. If its server is silent now we say "hole", and must stand by that: before
+ * anything else is put in the hole's place, the descriptor calls whatever the
+ * silent server may have there dead (MX_HOLD_VOID), for a whole range of holes at
+ * once. When that server is back it drops it, and only then is it given anything.
  */
 #include "client_int.h"
 #include "store.h"
@@ -62,16 +68,11 @@ bool mx_rebuild_bits_source(void *user, u32 chunk, u8 *bits)
 
 /* ---- extents listed ---- */
 
-/* A copy that counts for nothing and that the descriptor does not name. */
+/* A copy that counts for nothing, and that the descriptor does not name. */
 static bool left_over(struct mx_vs *s, const struct mx_ext_entry *e)
 {
-	for (u32 i = 0; i < s->nleft; i++)
-		if (s->left[i].extent == e->extent && s->left[i].gen == e->gen)
-			return true;
-	if (s->nleft == MX_VS_DROPS)
+	if (!mx_vs_left_over(s, e->extent, e->gen))
 		s->relist = true;
-	else
-		s->left[s->nleft++] = (struct mx_leftover){ e->extent, e->gen };
 	return true;
 }
 
@@ -126,6 +127,8 @@ bool mx_rebuild_take(struct mx_vs *s, const struct mx_ext_entry *e)
 
 	if (mx_desc_is_dead(v, s, e->extent, e->gen))
 		return true;		/* mx_vs_drops() sees to it */
+	if (mx_desc_is_dead(v, s, e->extent, MX_GEN_ANY))
+		return left_over(s, e);
 	if (e->extent >= v->map.nents || (e->flags & MX_EXT_INCOMING))
 		return left_over(s, e);
 	ent = mx_map_at(&v->map, e->extent);
@@ -162,7 +165,7 @@ static void conclude(struct mx_vol *v, bool told)
 		if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT))
 			mx_map_set(&v->map, e, st);
 	}
-	v->sweep = st == MX_EXT_HOLE ? 0 : ~0u;
+	v->sweep = 0;
 }
 
 static bool something_to_record(const struct mx_vol *v)
@@ -237,10 +240,17 @@ static bool take_servers(struct mx_vol *v, mx_ns now)
 	for (u32 i = 0; i < d->nenrolled; i++) {
 		const struct mx_srvref *r = &d->enrolled[i];
 
-		if (r->state == MX_ENR_GONE)
+		struct mx_vs *s;
+
+		if (r->state == MX_ENR_GONE) {
 			v->any_gone = true;
-		else if (!mx_vs_new(v, r->id, r->incarnation, &r->addr, MX_VS_SEAL, now))
+			continue;
+		}
+		s = mx_vs_new(v, r->id, r->incarnation, &r->addr, MX_VS_SEAL, now);
+		if (!s)
 			return false;
+		for (u32 k = 0; k < d->ndead; k++)
+			s->voided |= d->dead[k].server == i && d->dead[k].gen == MX_GEN_ANY;
 	}
 	return true;
 }

@@ -76,8 +76,10 @@ static void act_idle(struct mx_act *a)
 		return;
 	e = mx_map_at(&v->map, a->extent);
 	e->act = 0;
-	if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT) && v->sweep > a->extent)
-		v->sweep = a->extent;		/* the write that set it failed */
+	if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT) && v->sweep > a->extent) {
+		v->sweep = a->extent;	/* what was to be written there failed */
+		mx_vol_tick_at(v, 0);
+	}
 	a->used = false;
 	memset(&a->busy, 0, sizeof a->busy);
 	memset(&a->wanted, 0, sizeof a->wanted);
@@ -109,16 +111,72 @@ void mx_act_release(struct mx_act *a, mx_ns now)
 	mx_act_run(a, now);
 }
 
-/* Nothing is left of the extent anywhere. */
+/* ---- the allocation bit ----
+ *
+ * Set: a write has been committed by the server and is not yet told to be done.
+ * Cleared: the server has only zeroes and keeps the extent listed; then it drops
+ * it. So whenever we vanish, a set bit means that some server listed the extent
+ * then, and nothing else can be lost.
+ */
+
+/* Nothing is left of the extent anywhere, and nothing is missed, unless it was a
+ * lost one being placed anew. */
 static void forget_place(struct mx_vol *v, struct mx_ent *e)
 {
 	struct mx_vs *s = v->vs[e->srv[0]];
+	bool lost = e->flags & MX_EF_LOSTBASE;
 
 	if (s)
 		s->extents--;
 	e->srv[0] = 0;
-	e->flags = 0;
-	mx_map_set(&v->map, e, MX_EXT_HOLE);
+	e->flags = lost ? e->flags & MX_EF_BIT : 0;
+	mx_map_set(&v->map, e, lost ? MX_EXT_LOST : MX_EXT_HOLE);
+}
+
+/* The bit is clear: now the server may forget it, too. */
+static void drop_empty(struct mx_act *a, mx_ns now)
+{
+	struct mx_vol *v = a->vol;
+	struct mx_ent *e = mx_map_at(&v->map, a->extent);
+
+	if (e->state != MX_EXT_PLACED) {
+		forget_place(v, e);
+		mx_act_release(a, now);
+		return;
+	}
+	mx_act_hold(a, MX_HOLD_DROP);
+	if (mx_vs_left_over(v->vs[e->srv[0]], a->extent, e->gen))
+		mx_vs_drops(v->vs[e->srv[0]], now);
+	else
+		mx_vol_tick_at(v, now + 100 * MX_MS);
+}
+
+/* From vs.c: server @s has dropped it. */
+void mx_act_dropped(struct mx_vs *s, u32 extent, u32 gen, mx_ns now)
+{
+	struct mx_vol *v = s->vol;
+	struct mx_ent *e = extent < v->map.nents ? mx_map_at(&v->map, extent) : NULL;
+	struct mx_act *a = e ? mx_ent_act(v, e) : NULL;
+
+	if (!a || a->hold != MX_HOLD_DROP || e->srv[0] != s->idx || e->gen != gen)
+		return;
+	forget_place(v, e);
+	mx_act_release(a, now);
+}
+
+static void write_done(struct mx_act *a, struct mx_io *io, enum mx_status st);
+
+static void bit_is_set(struct mx_act *a, mx_ns now)
+{
+	while (!mx_list_empty(&a->bitwait)) {
+		struct mx_list *n = a->bitwait.next;
+
+		mx_list_del(n);
+		write_done(a, mx_list_entry(n, struct mx_io, node), MX_OK);
+	}
+	if (a->hold == MX_HOLD_MOVE && !a->writers)
+		mx_move_kick(a->vol, now);
+	mx_act_run(a, now);
 }
 
 static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
@@ -128,16 +186,20 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 	struct mx_ent *e = mx_map_at(&v->map, a->extent);
 
 	a->bits_busy = false;
-	if (st == MX_OK && b->set)
+	if (st == MX_OK && b->set) {
 		e->flags |= MX_EF_BIT;
-	else if (st == MX_OK)
-		forget_place(v, e);
-	/* Not OK: the volume is lost or being taken again. In the latter case
-	 * mx_acts_retry() asks anew. */
-	if (st == MX_OK || v->fail)
+		bit_is_set(a, now);
+		if (a->hold == MX_HOLD_CLEAR)
+			mx_act_clear(a, now);
+	} else if (st == MX_OK) {
+		e->flags &= ~MX_EF_BIT;
+		drop_empty(a, now);
+	} else if (v->fail) {
 		mx_act_release(a, now);
-	else
+	} else {
+		/* The volume is being taken again: mx_acts_retry() asks anew. */
 		mx_vol_tick_at(v, now + 100 * MX_MS);
+	}
 	mx_client_kick(v->c, now);
 }
 
@@ -159,10 +221,20 @@ static void bits_send(struct mx_act *a, bool set, mx_ns now)
 	mx_claim_bits(v->claim, &a->bits, now);
 }
 
-void mx_act_clear_bit(struct mx_act *a, mx_ns now)
+void mx_act_set_bit(struct mx_act *a, mx_ns now)
 {
+	bits_send(a, true, now);
+}
+
+void mx_act_clear(struct mx_act *a, mx_ns now)
+{
+	u8 flags = mx_map_at(&a->vol->map, a->extent)->flags;
+
 	mx_act_hold(a, MX_HOLD_CLEAR);
-	bits_send(a, false, now);
+	if ((flags & MX_EF_BIT) && !(flags & MX_EF_LOSTBASE))
+		bits_send(a, false, now);
+	else if (!a->bits_busy)
+		drop_empty(a, now);
 }
 
 static void retry_one(struct mx_act *a, mx_ns now)
@@ -173,9 +245,15 @@ static void retry_one(struct mx_act *a, mx_ns now)
 	case MX_HOLD_PLACE:
 		mx_act_release(a, now);
 		break;
-	case MX_HOLD_BIT:
+	case MX_HOLD_VOID:
+		if (mx_desc_is_void(v, a->extent))
+			mx_act_release(a, now);
+		break;
 	case MX_HOLD_CLEAR:
-		bits_send(a, a->hold == MX_HOLD_BIT, now);
+		mx_act_clear(a, now);
+		break;
+	case MX_HOLD_DROP:
+		drop_empty(a, now);
 		break;
 	case MX_HOLD_UNKNOWN:
 		if (mx_map_at(&v->map, a->extent)->state != MX_EXT_UNKNOWN)
@@ -198,6 +276,9 @@ void mx_acts_retry(struct mx_vol *v, mx_ns now)
 		mx_list_add_tail(&v->held, &a->node);
 		retry_one(a, now);
 	}
+	for (u32 i = 0; i < v->nacts; i++)
+		if (!mx_list_empty(&v->acts[i].bitwait))
+			mx_act_set_bit(&v->acts[i], now);
 	mx_move_kick(v, now);
 }
 
@@ -242,6 +323,8 @@ static void send_write(struct mx_act *a, struct mx_io *io, struct mx_ent *e, mx_
 	if (covers_all(io))
 		io->nblocks = MX_EXTENT_BLOCKS;
 	io->wflags = e->flags & MX_EF_LOSTBASE ? MX_F_LOSTBASE : 0;
+	if (io->op == MX_REQ_DISCARD)
+		io->wflags |= MX_F_DISCARD | MX_F_KEEP;
 	io->flags &= ~(MX_IOF_FULL | MX_IOF_EMPTY);
 	io->num = mx_vol_next_num(v);
 	io->gen = e->gen;
@@ -264,7 +347,12 @@ static enum dispatched dispatch(struct mx_act *a, struct mx_io *io, mx_ns now)
 		return ENDED;
 	}
 	if (e->state == MX_EXT_LOST && covers_all(io)) {
-		mx_act_clear_bit(a, now);	/* then it is a hole */
+		mx_act_clear(a, now);	/* then it is a hole */
+		return HELD;
+	}
+	if (e->state == MX_EXT_HOLE && !mx_desc_is_void(v, a->extent)) {
+		mx_act_hold(a, MX_HOLD_VOID);
+		mx_vol_sync_desc(v, now);
 		return HELD;
 	}
 	if (e->state != MX_EXT_PLACED) {
@@ -278,11 +366,6 @@ static enum dispatched dispatch(struct mx_act *a, struct mx_io *io, mx_ns now)
 			part_finish(io, MX_ST_NO_SPACE);
 			return ENDED;
 		}
-	}
-	if (!(e->flags & MX_EF_BIT)) {
-		mx_act_hold(a, MX_HOLD_BIT);
-		bits_send(a, true, now);
-		return HELD;
 	}
 	send_write(a, io, e, now);
 	return SENT;
@@ -354,12 +437,27 @@ static void write_full(struct mx_io *io, enum mx_status st, mx_ns now)
 	mx_move_kick(a->vol, now);
 }
 
-/* The server kept nothing of the extent. */
+/* The server has only zeroes of the extent. A write that waits will need it. */
 static void emptied(struct mx_act *a, struct mx_ent *e, mx_ns now)
 {
 	e->flags &= ~(MX_EF_DATA | MX_EF_LOSTBASE);
 	if (!a->hold && mx_list_empty(&a->wait))
-		mx_act_clear_bit(a, now);
+		mx_act_clear(a, now);
+}
+
+static void leave_act(struct mx_act *a, const struct mx_io *io)
+{
+	u32 from, end;
+
+	pages(io, &from, &end);
+	mx_bm_clear(&a->busy, from, end);
+	a->writers--;
+}
+
+static void write_done(struct mx_act *a, struct mx_io *io, enum mx_status st)
+{
+	leave_act(a, io);
+	part_finish(io, st);
 }
 
 static void write_end(struct mx_io *io, enum mx_status st, mx_ns now)
@@ -368,20 +466,23 @@ static void write_end(struct mx_io *io, enum mx_status st, mx_ns now)
 	struct mx_act *a = io->act;
 	struct mx_ent *e = mx_map_at(&v->map, a->extent);
 	bool empty = io->flags & MX_IOF_EMPTY;
-	u32 from, end;
 
-	pages(io, &from, &end);
-	mx_bm_clear(&a->busy, from, end);
-	a->writers--;
 	if (v->fail && st != MX_OK)
 		st = v->fail;
 	if (st == MX_ST_FULL || st == MX_ST_LEAVING) {
+		leave_act(a, io);
 		write_full(io, st, now);
 		return;
 	}
 	if (st == MX_OK)
 		e->flags |= MX_EF_DATA;
-	part_finish(io, st);
+	if (st == MX_OK && !empty && !(e->flags & MX_EF_BIT)) {
+		io->state = MX_IO_BIT;
+		mx_list_add_tail(&a->bitwait, &io->node);
+		mx_act_set_bit(a, now);
+		return;
+	}
+	write_done(a, io, st);
 	if (st == MX_OK && empty)
 		emptied(a, e, now);
 	if (a->hold == MX_HOLD_MOVE && !a->writers)
@@ -393,16 +494,13 @@ static void write_end(struct mx_io *io, enum mx_status st, mx_ns now)
 void mx_part_reroute(struct mx_io *io, mx_ns now)
 {
 	struct mx_act *a = io->act;
-	u32 from, end;
 
 	mx_io_detach(io);
 	if (!a) {
 		mx_read_go(io, now);
 		return;
 	}
-	pages(io, &from, &end);
-	mx_bm_clear(&a->busy, from, end);
-	a->writers--;
+	leave_act(a, io);
 	come_back(io);
 	if (a->hold == MX_HOLD_MOVE && !a->writers)
 		mx_move_kick(a->vol, now);
@@ -748,19 +846,14 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 
 static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 {
-	struct mx_act *a = io->act;
-	u32 from, end;
-
 	switch (io->state) {
 	case MX_IO_QUEUED:
 	case MX_IO_SENT:
 	case MX_IO_PARKED:
+	case MX_IO_BIT:
 		mx_io_detach(io);
-		if (a) {
-			pages(io, &from, &end);
-			mx_bm_clear(&a->busy, from, end);
-			a->writers--;
-		}
+		if (io->act)
+			leave_act(io->act, io);
 		break;
 	default:
 		mx_list_del(&io->node);
@@ -812,7 +905,7 @@ void mx_vol_end_all(struct mx_vol *v, enum mx_status st, mx_ns now)
 
 		if (!a->used)
 			continue;
-		if (a->hold == MX_HOLD_PLACE || a->hold == MX_HOLD_UNKNOWN ||
+		if (a->hold == MX_HOLD_PLACE || a->hold == MX_HOLD_UNKNOWN || a->hold == MX_HOLD_VOID ||
 		    (v->fail && !a->bits_busy && a->hold != MX_HOLD_MOVE))
 			mx_act_release(a, now);
 		else

@@ -82,7 +82,7 @@ static bool all_forgotten(struct mx_vol *v, mx_ns now)
 		a = mx_act_get(v, i);
 		if (!a)
 			break;
-		mx_act_clear_bit(a, now);
+		mx_act_clear(a, now);
 	}
 	return all;
 }

@@ -653,8 +653,9 @@ static bool zero_empties(const struct zwrite *zw)
 {
 	const struct mx_ext *e = zw->e;
 
-	if (!(zw->flags & MX_F_DISCARD) || !zw->changed || e->ndata ||
-	    (e->flags & MX_EXT_INCOMING))
+	if (!(zw->flags & MX_F_DISCARD) || e->ndata || (e->flags & MX_EXT_INCOMING))
+		return false;
+	if (!zw->changed && !(zw->flags & MX_F_KEEP))
 		return false;
 	return !(e->flags & MX_EXT_LOSTBASE) || e->nslots == MX_EXTENT_PAGES;
 }
@@ -691,7 +692,8 @@ enum mx_status mx_store_zero(struct mx_svol *v, const struct mx_zero *z, u16 fla
 	}
 	if (zero_empties(&zw)) {
 		zw.e->max = mx_max_u64(zw.e->max, z->num);
-		mx_ext_free(v, zw.e);
+		if (!(flags & MX_F_KEEP))
+			mx_ext_free(v, zw.e);
 		*emptied = true;
 	}
 	return MX_OK;

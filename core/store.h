@@ -92,7 +92,8 @@ enum mx_status mx_store_write(struct mx_svol *v, const struct mx_write *w, u8 at
 			      const u8 *payload, struct mx_wres *res);
 /* Write zeroes or discard of any run of blocks inside one extent. *emptied: the
  * extent was freed, nothing but the floor is left (never while it is INCOMING or
- * has lost pages left; only with MX_F_DISCARD). Creates slots only where it must: a discard of a
+ * has lost pages left; only with MX_F_DISCARD); with MX_F_KEEP it could be, and
+ * waits for mx_store_drop_extent. Creates slots only where it must: a discard of a
  * page that was never written needs none. A generation above the extent's
  * replaces it, below is STALE_GEN. STALE: some page has a newer number (*num); the
  * others were done. LOST: zeroes for part of a lost page (a discard skips it). */

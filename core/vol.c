@@ -230,7 +230,7 @@ static void claim_done(void *user, enum mx_status st, mx_ns now)
 
 /* ---- closing ---- */
 
-bool mx_vol_idle(const struct mx_vol *v)
+static bool idle(const struct mx_vol *v)
 {
 	if (v->nreqs || v->nlive)
 		return false;
@@ -257,7 +257,7 @@ static void try_release(struct mx_vol *v, mx_ns now)
 	if (v->nreqs || v->resize)
 		return;
 	mx_move_stop(v, now);
-	if (!mx_vol_idle(v) && (v->nlive || now < v->close_by))
+	if (!idle(v) && (v->nlive || now < v->close_by))
 		return;
 	v->phase = MX_VP_RELEASE;
 	for (u32 i = 1; i < v->nvs; i++)
@@ -280,7 +280,16 @@ void mx_vol_close(struct mx_vol *v, mx_ns now)
 
 /* ---- the tick ---- */
 
-/* Bits of extents that turned out to be holes are cleared, a few at a time. */
+static bool disagrees(const struct mx_ent *e)
+{
+	if (e->state == MX_EXT_HOLE)
+		return e->flags & MX_EF_BIT;
+	return e->state == MX_EXT_PLACED && (e->flags & MX_EF_DATA) && !(e->flags & MX_EF_BIT);
+}
+
+/* Bits that do not agree with the map, as a client before us left them: extents
+ * whose first write was not told to be done, and what turned out to be holes. A
+ * few at a time. */
 static void sweep(struct mx_vol *v, mx_ns now)
 {
 	u32 most = 64;
@@ -291,14 +300,17 @@ static void sweep(struct mx_vol *v, mx_ns now)
 		struct mx_ent *e = mx_map_at(&v->map, v->sweep);
 		struct mx_act *a;
 
-		if (e->state != MX_EXT_HOLE || !(e->flags & MX_EF_BIT) || e->act)
+		if (e->act || !disagrees(e))
 			continue;
 		if (!most--)
 			break;
 		a = mx_act_get(v, v->sweep);
 		if (!a)
 			break;
-		mx_act_clear_bit(a, now);
+		if (e->state == MX_EXT_HOLE)
+			mx_act_clear(a, now);
+		else
+			mx_act_set_bit(a, now);
 	}
 	if (v->sweep < v->map.nents)
 		mx_vol_tick_at(v, now + TICK);
@@ -431,6 +443,7 @@ static bool pools_alloc(struct mx_vol *v)
 	for (u32 i = 0; i < nacts; i++) {
 		v->acts[i].vol = v;
 		mx_list_init(&v->acts[i].wait);
+		mx_list_init(&v->acts[i].bitwait);
 		mx_list_init(&v->acts[i].bits.node);
 		mx_list_add_tail(&v->act_free, &v->acts[i].node);
 	}

@@ -195,6 +195,13 @@ void mx_vs_stop(struct mx_vs *s)
 	call_cancel(s);
 }
 
+/* Has anything that is there been acknowledged to the user? Not so if only the
+ * server has said so yet (the bit is not set), or if it was all discarded since. */
+static bool was_told(const struct mx_ent *e)
+{
+	return (e->flags & MX_EF_LOSTBASE) || (e->flags & MX_EF_BIT && e->flags & MX_EF_DATA);
+}
+
 /* Every extent there: lost if anything was acknowledged of it. */
 static u32 lose_extents(struct mx_vs *s)
 {
@@ -206,12 +213,13 @@ static u32 lose_extents(struct mx_vs *s)
 
 		if (e->srv[0] != s->idx)
 			continue;
-		mx_map_set(&v->map, e, e->flags & (MX_EF_DATA | MX_EF_LOSTBASE) ? MX_EXT_LOST
-									: MX_EXT_HOLE);
+		mx_map_set(&v->map, e, was_told(e) ? MX_EXT_LOST : MX_EXT_HOLE);
 		lost += e->state == MX_EXT_LOST;
 		e->flags &= MX_EF_BIT;
 		e->srv[0] = 0;
 		s->extents--;
+		if (e->state == MX_EXT_HOLE && e->flags)
+			v->sweep = 0;
 	}
 	return lost;
 }
@@ -254,8 +262,9 @@ void mx_vs_gone(struct mx_vs *s, mx_ns now)
 	for (u32 i = 0; i < v->nios; i++) {
 		struct mx_io *io = &v->ios[i];
 
-		if (io->vs == s && !(io->flags & MX_IOF_INTERNAL) && 
-		    (io->state == MX_IO_SENT || io->state == MX_IO_QUEUED || io->state == MX_IO_PARKED))
+		if (io->vs == s && !(io->flags & MX_IOF_INTERNAL) &&
+		    (io->state == MX_IO_SENT || io->state == MX_IO_QUEUED ||
+		     io->state == MX_IO_PARKED || io->state == MX_IO_BIT))
 			mx_part_reroute(io, now);
 	}
 	if (s->srv)
@@ -385,6 +394,8 @@ static void list_end(struct mx_vs *s, mx_ns now)
 
 	s->listed = true;
 	set_state(s, MX_VS_READY, now);
+	if (s->voided && !s->nleft && !s->relist)
+		mx_vol_sync_desc(v, now);
 	mx_rebuild_check(v, now);
 	mx_rebuild_late(v, now);
 }
@@ -476,6 +487,8 @@ static bool next_dead(struct mx_vs *s, u32 *extent, u32 *gen)
 		const struct mx_dead *x = &d->dead[i];
 		const struct mx_move *m = &v->move;
 
+		if (x->gen == MX_GEN_ANY)	/* what of it is there was listed: left[] */
+			continue;
 		if (x->server != at || being_forgotten(v, s, x->extent, x->gen))
 			continue;
 		if (m->stage && m->act->extent == x->extent && (m->to == s || m->from == s))
@@ -485,6 +498,25 @@ static bool next_dead(struct mx_vs *s, u32 *extent, u32 *gen)
 		return true;
 	}
 	return false;
+}
+
+bool mx_vs_left_over(struct mx_vs *s, u32 extent, u32 gen)
+{
+	for (u32 i = 0; i < s->nleft; i++)
+		if (s->left[i].extent == extent && s->left[i].gen == gen)
+			return true;
+	if (s->nleft == MX_VS_DROPS)
+		return false;
+	s->left[s->nleft++] = (struct mx_leftover){ extent, gen };
+	return true;
+}
+
+/* The first of them, which was asked for. */
+static void forget_left(struct mx_vs *s)
+{
+	s->nleft--;
+	for (u32 i = 0; i < s->nleft; i++)
+		s->left[i] = s->left[i + 1];
 }
 
 static void drop_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
@@ -506,13 +538,16 @@ static void drop_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 		retry_later(s, now, MX_SEC);
 		return;
 	}
-	if (s->nleft && s->left[s->nleft - 1].extent == s->drop_extent &&
-	    s->left[s->nleft - 1].gen == s->drop_gen) {
-		s->nleft--;
+	if (s->dropping_left) {
+		forget_left(s);
+		mx_act_dropped(s, s->drop_extent, s->drop_gen, now);
+		mx_client_kick(v->c, now);
 	} else if (v->nundead < MX_UNDEAD_MAX) {
 		v->undead[v->nundead++] = (struct mx_deadref){ s->id, s->inc, s->drop_extent, s->drop_gen };
 		mx_vol_sync_desc(v, now);
 	}
+	if (s->voided && !s->nleft && !s->relist)
+		mx_vol_sync_desc(v, now);
 	if (!s->nleft && s->relist) {
 		s->relist = false;
 		s->list_from = 0;
@@ -532,9 +567,10 @@ void mx_vs_drops(struct mx_vs *s, mx_ns now)
 	if (s->busy || s->state != MX_VS_READY || !mx_srv_up(s->srv) || v->phase < MX_VP_OPEN ||
 	    v->fail)
 		return;
+	s->dropping_left = s->nleft != 0;
 	if (s->nleft) {
-		s->drop_extent = s->left[s->nleft - 1].extent;
-		s->drop_gen = s->left[s->nleft - 1].gen;
+		s->drop_extent = s->left[0].extent;
+		s->drop_gen = s->left[0].gen;
 	} else if (!next_dead(s, &s->drop_extent, &s->drop_gen)) {
 		return;
 	}
@@ -678,6 +714,7 @@ void mx_vol_member(struct mx_vol *v, const struct mx_member *m, mx_ns now)
 		if (!s || s->id != m->node.id || s->state == MX_VS_GONE)
 			continue;
 		s->free = m->free;
+		s->booked = 0;
 		s->load = m->load;
 		if (m->node.incarnation == s->inc)
 			s->leaving = m->flags & MX_MEMBER_LEAVING;

@@ -222,6 +222,8 @@ static inline u32 mx_read_data_hlen(u32 npages, u32 data_blocks)
 #define MX_F_LOSTBASE	0x0004	/* if this creates the extent, pages absent are lost */
 #define MX_F_DISCARD	0x0008	/* MX_ZERO: may be forgotten, reads give zeros */
 #define MX_F_INCOMING	0x0010	/* if this creates the extent, it is a copy being made */
+#define MX_F_KEEP	0x0020	/* MX_ZERO: an extent that becomes empty stays listed, with
+				 * no pages, until it is dropped; the answer is EMPTY */
 /* All fragments of one attempt at a page carry the same attempt; fragments of
  * different attempts are never joined. */
 struct mx_write {		/* head 56 + 4 * nblocks, padded to 8 */
@@ -252,7 +254,8 @@ struct mx_zero {		/* head 56 */
 };
 
 /* MX_WRITE_ACK flags */
-#define MX_F_EMPTY	0x0001	/* the extent was freed: nothing is left of it here */
+#define MX_F_EMPTY	0x0001	/* nothing is left of the extent here; it was freed, or with
+				 * KEEP may be dropped */
 struct mx_write_ack {		/* head 32 */
 	u16 first;		/* 16: block in the extent */
 	u16 nblocks;		/* 18: OK: committed. Else: what the status is about */
