@@ -234,6 +234,8 @@ static void welcomed(struct mx_peer *p, const struct mx_welcome *m, mx_ns now)
 	p->renew = false;
 	p->heard = now;
 	p->asked = false;
+	/* A session must be used for the other side to take it. The PING is
+	 * repeated, as any, until something is heard. */
 	mx_peer_ping(p, now);
 	p->ping_at = mx_after(now, mx_peer_rto(p));
 	mx_mtu_start(p, fresh || reborn, now);

@@ -249,8 +249,7 @@ static void ping_tick(struct mx_peer *p, mx_ns now)
 	if (p->active)
 		p->ping_every = PING_MIN;
 	p->active = false;
-	/* A new session must be used for the other side to take it. */
-	if (!p->asked && p->cur->proved && now - p->heard < p->ping_every) {
+	if (!p->asked && now - p->heard < p->ping_every) {
 		p->ping_at = mx_after(p->heard, p->ping_every);
 		return;
 	}
