@@ -254,8 +254,11 @@ static void m_compare_page(struct model *m, u32 vi, u32 ei, u32 page)
 	M_CHECK((sv != NULL) == v->here);
 	if (!sv)
 		return;
+	if (e->here && e->gen > 1)
+		M_CHECK(mx_store_read(sv, m_extno[ei], e->gen - 1, page, &ref) == MX_ST_STALE_GEN);
 	if (e->here) {
-		M_CHECK(mx_store_read(sv, m_extno[ei], e->gen + 1, page, &ref) == MX_ST_STALE_GEN);
+		M_CHECK(mx_store_read(sv, m_extno[ei], e->gen + 1, page, &ref) == MX_OK);
+		M_CHECK(ref.kind == MX_PAGE_HOLE);
 	}
 	M_CHECK(mx_store_read(sv, m_extno[ei], e->gen, page, &ref) == MX_OK);
 	if (!e->here || !p->num) {
@@ -596,7 +599,7 @@ static enum mx_status m_zero_page(struct m_vol *v, struct m_ext *e, u32 page, u8
 static enum mx_status m_zero(struct model *m, struct m_vol *v, struct m_ext *e,
 			     const struct mx_zero *z, u16 flags, bool *emptied, u64 *num)
 {
-	bool discard = flags & MX_F_DISCARD, changed = false;
+	bool discard = flags & MX_F_DISCARD, changed = false, keep = flags & MX_F_KEEP;
 	u32 page, lost = 0, data = 0;
 	u64 stale = 0;
 
@@ -634,9 +637,10 @@ static enum mx_status m_zero(struct model *m, struct m_vol *v, struct m_ext *e,
 		data += m_page_data(&e->page[page]);
 		lost += (e->flags & MX_EXT_LOSTBASE) && !e->page[page].num;
 	}
-	if (discard && changed && !data && !lost && !(e->flags & MX_EXT_INCOMING)) {
+	if (discard && (changed || keep) && !data && !lost && !(e->flags & MX_EXT_INCOMING)) {
 		e->max = z->num > e->max ? z->num : e->max;
-		m_ext_free(v, e);
+		if (!keep)
+			m_ext_free(v, e);
 		*emptied = true;
 	}
 	return MX_OK;
@@ -656,6 +660,7 @@ static void m_op_zero(struct model *m)
 	if (!sv)
 		return;
 	flags |= m->pick(m, 3) ? MX_F_DISCARD : 0;
+	flags |= m->pick(m, 3) ? 0 : MX_F_KEEP;
 	memcpy(z.uuid, m->vol[vi].uuid, 16);
 	z.extent = m_extno[ei];
 	z.gen = m_gen(m, e);

@@ -57,7 +57,8 @@ static struct mx_desc *make_desc(u32 holders, u32 enrolled, u32 dead)
 	for (i = 0; i < enrolled; i++)
 		fill_ref(&d->enrolled[i], i, i % 3 ? MX_ENR_OK : MX_ENR_GONE);
 	for (i = 0; i < dead; i++)
-		d->dead[i] = (struct mx_dead){ (u16)(i % enrolled), i * 3, i + 1 };
+		d->dead[i] = (struct mx_dead){ .server = (u16)(i % enrolled), .extent = i * 3,
+						.gen = i + 1, .order = (u16)(i % 31) };
 	return d;
 }
 
@@ -145,7 +146,7 @@ static void desc__rules(void **state)
 		{ "enrolled", 232, 4, 1025 }, { "dead", 236, 4, 257 }, { "spare", 300, 1, 1 },
 		{ "same holder twice", 320 + 48, 8, 1000 }, { "holder 0", 320, 8, 0 },
 		{ "address", 320 + 16, 1, 5 }, { "enrolled state", 320 + 96 + 40, 4, 0 },
-		{ "dead server", 320 + 48 * 4, 2, 2 },
+		{ "dead server", 320 + 48 * 4, 2, 2 }, { "dead run", 320 + 48 * 4 + 2, 2, 31 },
 	};
 	struct mx_desc *d = make_desc(2, 2, 1), *got = malloc(sizeof *got);
 	u32 n = mx_desc_encode(buf, sizeof buf, d), i;

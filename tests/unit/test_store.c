@@ -173,6 +173,26 @@ static void floor__late_discard_does_not_free_zero_pages(void **state)
 	scene_close(&c);
 }
 
+/* The owner drops the extent by name when nothing more is under way to it. */
+static void keep__an_empty_extent_stays_listed(void **state)
+{
+	struct mx_extinfo info;
+	struct scene c;
+	bool emptied;
+
+	scene_open(&c, 16 << 20);
+	assert_int_equal(put(&c, 3, 1, 10, 0, 8, 1, 0), MX_OK);
+	assert_int_equal(zap(&c, 3, 1, 11, 0, 2048, MX_F_DISCARD | MX_F_KEEP, &emptied), MX_OK);
+	assert_true(emptied);
+	assert_true(mx_svol_next_extent(c.v, 0, &info));
+	assert_int_equal(info.pages, 0);
+	assert_int_equal(zap(&c, 3, 1, 11, 0, 2048, MX_F_DISCARD | MX_F_KEEP, &emptied), MX_OK);
+	assert_true(emptied);
+	assert_int_equal(put(&c, 3, 1, 10, 0, 8, 1, 0), MX_ST_STALE);
+	assert_int_equal(put(&c, 3, 1, 12, 0, 8, 1, 0), MX_OK);
+	scene_close(&c);
+}
+
 static void floor__discard_of_absent_page_keeps_older_write_out(void **state)
 {
 	struct scene c;
@@ -448,6 +468,7 @@ int main(void)
 		cmocka_unit_test(zero__pages_of_zeros_take_no_memory),
 		cmocka_unit_test(floor__late_duplicate_after_free_is_stale),
 		cmocka_unit_test(floor__late_discard_does_not_free_zero_pages),
+		cmocka_unit_test(keep__an_empty_extent_stays_listed),
 		cmocka_unit_test(floor__discard_of_absent_page_keeps_older_write_out),
 		cmocka_unit_test(generation__higher_replaces_lower_is_refused),
 		cmocka_unit_test(lostbase__absent_pages_stay_lost_until_written_whole),
