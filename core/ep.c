@@ -240,11 +240,13 @@ static void messages_rx(struct mx_ep *ep, struct mx_peer *p, struct mx_walk *w,
 	u32 off;
 
 	while (mx_walk_next(w, &h, &head, &off)) {
-		if (h.type >= MX_READ && h.type <= MX_BLKSTAT_DATA) {
-			/* A repeated request may mean that our large replies
-			 * do not get through. */
-			if (h.attempt && !p->initiator)
-				mx_mtu_suspect(p, now);
+		bool data = h.type >= MX_READ && h.type <= MX_BLKSTAT_DATA;
+
+		/* A repeated request may mean that our large replies do not get
+		 * through. */
+		if (h.attempt && !p->initiator && (data || h.type == MX_CALL))
+			mx_mtu_suspect(p, now);
+		if (data) {
 			if (ep->ops->message)
 				ep->ops->message(ep->user, p, &h, head, payloads + off, now);
 		} else if (!upkeep_rx(p, &h, head, payloads + off, dgram_len, now)) {
