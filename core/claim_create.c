@@ -207,5 +207,10 @@ void claim_create_voted(struct mx_claim *c, mx_ns now)
 
 void claim_create_refused(struct mx_claim *c, mx_ns now)
 {
-	create_end(c, c->seen > c->epoch ? MX_ST_EXISTS : MX_ST_NO_QUORUM, now);
+	/* Somebody went on from what we wrote: it was there all the time. */
+	if (c->cur->op_id == c->create_op && c->cur->epoch > c->epoch &&
+	    c->cur->state == MX_VOL_LIVE)
+		create_end(c, MX_OK, now);
+	else
+		create_end(c, c->seen > c->epoch ? MX_ST_EXISTS : MX_ST_NO_QUORUM, now);
 }
