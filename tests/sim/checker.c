@@ -621,6 +621,9 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 	 * may answer from it: that a range is a hole. Writes go to servers. */
 	if (how == CK_OK && o->kind != CK_WRITE && overtaken_by_force(o->sess))
 		how = CK_FAILED;
+	/* An error is an error; what a former owner says of its reason is old. */
+	if (how == CK_ENDED_LOST && ck_overtaken(o->sess))
+		how = CK_FAILED;
 	o->how = (u8)how;
 	if (how == CK_OK)
 		check_owner(v, op);

@@ -11,7 +11,7 @@
 #define END_REQUESTS	(120 * MX_SEC)
 #define END_OPEN	(240 * MX_SEC)
 #define END_VERIFY	(120 * MX_SEC)
-#define END_DELETE	(300 * MX_SEC)
+#define END_DELETE	(900 * MX_SEC)
 #define SPARE_PAGES	8u	/* an empty store may keep a few at hand */
 
 static bool run_until(struct life *l, bool (*done)(struct life *, void *), void *arg, mx_ns limit)
@@ -76,7 +76,8 @@ static bool none_there(struct life *l, void *arg)
 
 static bool hopeless(const struct life_sess *s)
 {
-	return is_busy(s) && s->cr && !s->aborted && s->state == SESS_OPEN &&
+	return is_busy(s) && s->cr && !s->aborted &&
+	       (s->state == SESS_OPEN || s->state == SESS_CLOSING) &&
 	       vols_instance_gone(s->l, (u32)(s->cr - s->l->creates));
 }
 
@@ -219,7 +220,7 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			sim_fail(&l->w, "open of %s hangs though all is healed", name);
 		if (o.error == MX_OK)
 			return sess_of(c, vol);
-		if (o.error == MX_ST_NO_VOLUME) {
+		if (o.error == MX_ST_NO_VOLUME || o.error == MX_ST_DELETED) {
 			if (vols_alive(l, vol) && !vols_may_be_gone(l, vol))
 				sim_fail(&l->w, "%s has vanished", name);
 			return NULL;
@@ -319,6 +320,28 @@ static bool all_empty(struct life *l, void *arg)
 	return true;
 }
 
+static void fail_not_empty(struct life *l)
+{
+	char what[512] = "";
+	size_t at = 0;
+	u32 i;
+
+	for (i = 0; i < l->w.nservers; i++) {
+		struct sim_node *n = &l->w.nodes[i];
+		const struct mx_store_stats *ss = mx_store_stats(mx_server_store(n->srv));
+		struct mx_server_stats st;
+
+		mx_server_stats(n->srv, &st, node_now(n));
+		if (st.held || ss->volumes || ss->extents || n->npages > SPARE_PAGES)
+			at += (size_t)snprintf(what + at, sizeof what - at, " %s %u descriptors, %llu "
+				"volumes, %llu extents, %u pages;", n->name, st.held,
+				(unsigned long long)ss->volumes, (unsigned long long)ss->extents,
+				n->npages);
+	}
+	sim_fail(&l->w, "%llu s after all volumes were deleted, servers still hold:%s",
+		 (unsigned long long)(END_DELETE / MX_SEC), what);
+}
+
 static void delete_all(struct life *l)
 {
 	bool sure = true;
@@ -340,8 +363,7 @@ static void delete_all(struct life *l)
 	if (!sure)
 		return;
 	if (!run_until(l, all_empty, NULL, END_DELETE))
-		sim_fail(&l->w, "servers still hold something %llu s after all volumes were deleted",
-			 (unsigned long long)(END_DELETE / MX_SEC));
+		fail_not_empty(l);
 }
 
 void life_end(struct life *l)
