@@ -7,12 +7,16 @@
 #include <unistd.h>
 #include "tools/memxctl.h"
 
-#define SETTLE_NS	(300 * MX_MS)	/* no new member for this long: these are all */
+#define SETTLE_NS	(150 * MX_MS)	/* no new member for this long: these are all */
 #define SETTLE_MAX_NS	(3 * MX_SEC)
 #define STATS_SECONDS	2.0
 
 /* ---- collecting ---- */
 
+/*
+ * Announcements come every two seconds: the first server heard is asked for the
+ * others.
+ */
 static void settle(struct ctl *c)
 {
 	struct mx_ep *ep = mx_client_ep(memx_core(c->m));
@@ -23,6 +27,8 @@ static void settle(struct ctl *c)
 		memx_process(c->m);
 		now = memx_now();
 		if (mx_ep_nmembers(ep) != known) {
+			if (c->interface && !known)
+				mx_ep_add_seed(ep, &mx_ep_member(ep, 0)->addr);
 			known = mx_ep_nmembers(ep);
 			last = now;
 		}

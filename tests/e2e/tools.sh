@@ -16,6 +16,7 @@
 #                          has not ended by then
 
 tool_bench=${MEMX_BENCH:-$pool_top/build/memx-bench}
+pool_seeds=
 declare -A daemon_pid=()
 
 need_tools() {
