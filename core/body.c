@@ -276,7 +276,7 @@ u32 mx_bits_req_encode(u8 *p, u32 cap, const struct mx_bits_req *r)
 	mx_put32(&w, r->epoch);
 	mx_put32(&w, r->how);
 	mx_put32(&w, r->n);
-	mx_put32(&w, 0);
+	mx_put32(&w, r->round);
 	mx_put_mem(&w, r->data, bits_data_len(r->how, r->n));
 	return mx_put_end(&w);
 }
@@ -291,8 +291,7 @@ bool mx_bits_req_decode(const u8 *p, u32 len, struct mx_bits_req *r)
 	r->epoch = mx_get32(&g);
 	r->how = mx_get32(&g);
 	r->n = mx_get32(&g);
-	r->zero = 0;
-	mx_get_zero(&g, 4);
+	r->round = mx_get32(&g);
 	r->data = NULL;
 	if (g.bad || !epoch_ok(r->epoch) || r->how < MX_BITS_SET || r->how > MX_BITS_CHUNK)
 		return false;

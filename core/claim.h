@@ -96,7 +96,8 @@ struct mx_claim_edit {
 void mx_claim_edit(struct mx_claim *c, struct mx_claim_edit *e, mx_ns now);
 
 /* Allocation bitmap at a majority of holders. Batched. Lists up to
- * MX_BITS_LIST_MAX a message. done as with edits. */
+ * MX_BITS_LIST_MAX a message. done as with edits; PARTIAL: a bit was cleared at a
+ * majority but not at every holder, so that it may be seen set again. */
 struct mx_claim_bits {
 	struct mx_list node;
 	u32 extent;

@@ -5,6 +5,8 @@
  */
 #include "claim_int.h"
 
+#define CLEAR_PATIENCE	(500 * MX_MS)	/* for a holder that is there but does not answer */
+
 static bool bits_voted(const struct claim_slot *s) { return s->bits_ok; }
 static bool sync_ready(const struct claim_slot *s) { return s->sync_done; }
 
@@ -23,10 +25,18 @@ static void list_done(struct mx_list *l, enum mx_status st, mx_ns now)
 }
 
 /* A majority of the old holders, and each new one that has the descriptor: it
- * must not miss a bit that its stream has already passed. */
-static bool bits_everywhere(const struct mx_claim *c)
+ * must not miss a bit that its stream has already passed.
+ *
+ * Bits are read as the union of some majority. One that is set at a majority is
+ * seen in any other; one that is cleared at a majority may still be seen set. So
+ * clearing wants every holder, and is PARTIAL if those that are there have
+ * answered and another has not. */
+static bool bits_everywhere(struct mx_claim *c, mx_ns now)
 {
 	u32 old = 0, yes = 0;
+	bool wait = false;
+
+	c->bits_st = MX_OK;
 
 	for (u32 i = 0; i < c->nslots; i++) {
 		const struct claim_slot *s = &c->slot[i];
@@ -35,8 +45,13 @@ static bool bits_everywhere(const struct mx_claim *c)
 		yes += s->old && bits_voted(s);
 		if (s->new && !s->old && s->told && !s->bits_ok)
 			return false;
+		if (s->bits_ok || !c->bits_clear)
+			continue;
+		c->bits_st = MX_ST_PARTIAL;
+		wait |= s->peer && mx_peer_state(s->peer) == MX_PEER_UP && !s->gone &&
+			now < c->bits_since + CLEAR_PATIENCE;
 	}
-	return old && yes >= mx_majority(old);
+	return old && yes >= mx_majority(old) && !wait;
 }
 
 static void bits_next(struct mx_claim *c, mx_ns now)
@@ -60,6 +75,9 @@ static void bits_next(struct mx_claim *c, mx_ns now)
 		mx_st32(list + 4 * r.n++, b->extent);
 	}
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	r.round = ++c->bits_round;
+	c->bits_clear = !set;
+	c->bits_since = now;
 	r.how = set ? MX_BITS_SET : MX_BITS_CLEAR;
 	r.data = list;
 	/* The encoder moves the list down to its place (memmove-safe). */
@@ -75,9 +93,11 @@ static void bits_next(struct mx_claim *c, mx_ns now)
 static void bits_check(struct mx_claim *c, mx_ns now)
 {
 	struct mx_list done;
+	enum mx_status st;
 
-	if (!c->bits_flying || !bits_everywhere(c))
+	if (!c->bits_flying || !bits_everywhere(c, now))
 		return;
+	st = c->bits_st;
 	for (u32 i = 0; i < c->nslots; i++) {
 		mx_call_cancel(&c->slot[i].bits);
 		c->slot[i].bits_busy = false;
@@ -91,7 +111,7 @@ static void bits_check(struct mx_claim *c, mx_ns now)
 		mx_list_add_tail(&done, n);
 	}
 	bits_next(c, now);
-	list_done(&done, MX_OK, now);
+	list_done(&done, st, now);
 }
 
 static void bits_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)

@@ -119,7 +119,10 @@ struct mx_claim {
 	struct mx_list bits_wait, bits_out;
 	u8 *bits_body;
 	u32 bits_len;
-	bool bits_flying;
+	bool bits_flying, bits_clear;
+	u32 bits_round;
+	mx_ns bits_since;
+	enum mx_status bits_st;		/* of the batch, were it done now */
 	bool (*bits_source)(void *user, u32 chunk, u8 *bits);
 	void (*read_chunk)(void *user, u32 first_extent, const u8 *bits);
 	void (*read_done)(void *user, enum mx_status st, mx_ns now);

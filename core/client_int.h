@@ -112,6 +112,8 @@ enum {
 	MX_EF_BIT = 1,		/* allocation bit is set at a majority of the holders */
 	MX_EF_DATA = 2,		/* a write to it was acknowledged by its server */
 	MX_EF_LOSTBASE = 4,	/* pages its server has no slot of are lost */
+	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten, but its bit could not be
+				 * cleared at every holder yet */
 };
 struct mx_ent {
 	u32 gen;		/* newest known to us, also of a hole */
@@ -387,7 +389,8 @@ struct mx_vol {
 	/* rebuild */
 	bool bits_done, any_gone;
 	mx_ns rebuild_until;
-	u32 sweep;			/* next extent to look at for bits of holes */
+	u32 sweep;			/* next extent whose bit may not agree with the map */
+	mx_ns sweep_at;			/* not before */
 
 	/* edits of the descriptor */
 	struct mx_claim_edit edit;

@@ -129,7 +129,8 @@ struct mx_bits_req {
 	u8 uuid[MX_UUID];
 	u32 epoch, how;
 	u32 n;			/* entries, or the chunk's index */
-	u32 zero;
+	u32 round;		/* SET, CLEAR: counts up under one epoch; one that comes late,
+				 * after a higher, is not applied. CHUNK: 0 */
 	const u8 *data;		/* u32 extents[n], or MX_BITS_CHUNK_BYTES; points into the body on decode */
 };
 /* OK | FENCED | NOT_HOLDER */

@@ -691,7 +691,7 @@ static void rx_read_data(struct mx_io *io, const struct mx_head *h, const u8 *he
 		return;
 	sample(io, h, now);
 	if (!take_data(io, h, &m, head, payload)) {
-		if (++io->crc_bad > MX_CRC_TRIES) {
+		if (++io->crc_bad > MX_CRC_TRIES && io->left == left) {
 			mx_io_end(io, MX_ST_BAD_CRC, now);
 			return;
 		}
@@ -702,8 +702,10 @@ static void rx_read_data(struct mx_io *io, const struct mx_head *h, const u8 *he
 		mx_io_end(io, MX_OK, now);
 		return;
 	}
-	if (io->left < left)
+	if (io->left < left) {
+		io->crc_bad = 0;	/* only what is bad again and again ends it */
 		answered(io, (left - io->left) * MX_BLOCK);
+	}
 	progress(io, now);
 	/* The end came and something before it did not: probably lost. */
 	if (m.first + m.nblocks >= io->ask_end && io->due != MX_NEVER) {
@@ -742,6 +744,8 @@ static void ack_write(struct mx_io *io, const struct mx_write_ack *a, mx_ns now)
 	mx_bm_clear(&io->need, from, end);
 	mx_bm_clear(&io->send, from, end);
 	io->left -= n;
+	if (n)
+		io->crc_bad = 0;
 	if (!io->left)
 		mx_io_end(io, MX_OK, now);
 	else

@@ -145,7 +145,7 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 	}
 	if (*out)
 		return MX_PLACED;
-	return full || need || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
+	return full || not || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
 }
 
 u32 mx_next_gen(struct mx_vol *v, u32 extent)

@@ -83,7 +83,7 @@ static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 	ent->gen = e->gen;
 	ent->srv[0] = s->idx;
 	ent->flags &= MX_EF_BIT;
-	ent->flags |= MX_EF_DATA;
+	ent->flags |= e->pages || (e->flags & MX_EXT_LOSTBASE) ? MX_EF_DATA : MX_EF_EMPTY;
 	if (e->flags & MX_EXT_LOSTBASE)
 		ent->flags |= MX_EF_LOSTBASE;
 	s->extents++;

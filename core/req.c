@@ -11,6 +11,7 @@
 
 #define SPLIT_BUDGET	4096u		/* parts begun in one go */
 #define HOLE_RUN	4096u		/* extents looked at for one block status */
+#define SWEEP_LATER	(5 * MX_SEC)
 #define POLICY_EARLY	(100 * MX_MS)	/* nothing fails sooner than this */
 
 enum dispatched { SENT, HELD, ENDED };
@@ -179,6 +180,25 @@ static void bit_is_set(struct mx_act *a, mx_ns now)
 	mx_act_run(a, now);
 }
 
+/* A holder is missing: its bit would be seen again. The extent stays where it is,
+ * and is looked at again later; a discard of a lost one waits. */
+static void not_cleared(struct mx_act *a, struct mx_ent *e, mx_ns now)
+{
+	struct mx_vol *v = a->vol;
+
+	if (e->state == MX_EXT_PLACED) {
+		e->flags &= ~MX_EF_BIT;
+		e->flags |= MX_EF_EMPTY;
+	} else if (!mx_list_empty(&a->wait)) {
+		mx_vol_tick_at(v, now + 100 * MX_MS);
+		return;
+	}
+	v->sweep = mx_min_u32(v->sweep, a->extent);
+	v->sweep_at = now + SWEEP_LATER;
+	mx_vol_tick_at(v, v->sweep_at);
+	mx_act_release(a, now);
+}
+
 static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 {
 	struct mx_act *a = mx_container_of(b, struct mx_act, bits);
@@ -192,8 +212,10 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 		if (a->hold == MX_HOLD_CLEAR)
 			mx_act_clear(a, now);
 	} else if (st == MX_OK) {
-		e->flags &= ~MX_EF_BIT;
+		e->flags &= ~(MX_EF_BIT | MX_EF_EMPTY);
 		drop_empty(a, now);
+	} else if (st == MX_ST_PARTIAL) {
+		not_cleared(a, e, now);
 	} else if (v->fail) {
 		mx_act_release(a, now);
 	} else {
@@ -231,7 +253,7 @@ void mx_act_clear(struct mx_act *a, mx_ns now)
 	u8 flags = mx_map_at(&a->vol->map, a->extent)->flags;
 
 	mx_act_hold(a, MX_HOLD_CLEAR);
-	if ((flags & MX_EF_BIT) && !(flags & MX_EF_LOSTBASE))
+	if ((flags & (MX_EF_BIT | MX_EF_EMPTY)) && !(flags & MX_EF_LOSTBASE))
 		bits_send(a, false, now);
 	else if (!a->bits_busy)
 		drop_empty(a, now);
@@ -326,6 +348,7 @@ static void send_write(struct mx_act *a, struct mx_io *io, struct mx_ent *e, mx_
 	if (io->op == MX_REQ_DISCARD)
 		io->wflags |= MX_F_DISCARD | MX_F_KEEP;
 	io->flags &= ~(MX_IOF_FULL | MX_IOF_EMPTY);
+	e->flags &= ~MX_EF_EMPTY;
 	io->num = mx_vol_next_num(v);
 	io->gen = e->gen;
 	io->vs = v->vs[e->srv[0]];

@@ -73,6 +73,7 @@ struct mx_held {
 	struct mx_bchunk **chunks;
 	u32 nchunks;		/* room in chunks */
 	u64 bits_set;
+	u32 bits_epoch, bits_round;	/* the last SET or CLEAR applied */
 	/* caretaker */
 	mx_ns care_at;		/* not looked after before */
 	u32 care_fails;

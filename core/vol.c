@@ -284,7 +284,9 @@ static bool disagrees(const struct mx_ent *e)
 {
 	if (e->state == MX_EXT_HOLE)
 		return e->flags & MX_EF_BIT;
-	return e->state == MX_EXT_PLACED && (e->flags & MX_EF_DATA) && !(e->flags & MX_EF_BIT);
+	if (e->state != MX_EXT_PLACED)
+		return false;
+	return (e->flags & MX_EF_EMPTY) || ((e->flags & MX_EF_DATA) && !(e->flags & MX_EF_BIT));
 }
 
 /* Bits that do not agree with the map, as a client before us left them: extents
@@ -294,7 +296,7 @@ static void sweep(struct mx_vol *v, mx_ns now)
 {
 	u32 most = 64;
 
-	if (v->sweep >= v->map.nents || v->phase != MX_VP_OPEN || v->conf.read_only || v->fail)
+	if (now < v->sweep_at || v->sweep >= v->map.nents || v->phase != MX_VP_OPEN || v->conf.read_only || v->fail)
 		return;
 	for (u32 n = 0; n < 65536 && v->sweep < v->map.nents; n++, v->sweep++) {
 		struct mx_ent *e = mx_map_at(&v->map, v->sweep);
@@ -307,7 +309,7 @@ static void sweep(struct mx_vol *v, mx_ns now)
 		a = mx_act_get(v, v->sweep);
 		if (!a)
 			break;
-		if (e->state == MX_EXT_HOLE)
+		if (e->state == MX_EXT_HOLE || (e->flags & MX_EF_EMPTY))
 			mx_act_clear(a, now);
 		else
 			mx_act_set_bit(a, now);
