@@ -122,6 +122,14 @@ static bool newest_copy(struct world *w, const struct sim_node *self, const u8 *
 	return true;
 }
 
+static void holder_hit(struct life *l, const struct sim_node *n)
+{
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++)
+		l->creates[i].holders_hit |= 1u << n->idx;
+}
+
 void life_server_crash(struct world *w, struct sim_node *n)
 {
 	struct life *l = life_of(w);
@@ -151,8 +159,7 @@ void life_server_crash(struct world *w, struct sim_node *n)
 			from = e.extent + 1;
 		}
 	}
-	for (i = 0; i < l->ncreates; i++)
-		l->creates[i].holders_hit |= 1u << n->idx;
+	holder_hit(l, n);
 }
 
 void life_client_crash(struct world *w, struct sim_node *n)
@@ -277,6 +284,7 @@ static void one_fault(struct life *l)
 			break;
 		TR(&l->w, "%s is asked to leave", n->name);
 		mx_server_leave(n->srv, node_now(n));
+		holder_hit(l, n);	/* takes no descriptor it does not have yet */
 		node_pump(n);
 		break;
 	default:

@@ -38,8 +38,10 @@ void net_heal(struct world *w)
 {
 	u32 i;
 
-	for (i = 0; i < w->nnodes * w->nnodes; i++)
+	for (i = 0; i < w->nnodes * w->nnodes; i++) {
 		w->links[i].cut = false;
+		w->links[i].burst_left = 0;
+	}
 }
 
 static void dgram_put(struct sim_dgram *d)

@@ -57,6 +57,7 @@ struct sim_node {
 	u64 id;			/* lasting */
 	bool up;
 	u32 life;		/* starts so far; 0: never started */
+	mx_ns crashed_at;	/* last */
 	struct mx_addr addr;
 
 	/* Its clock: base + time, ppm millionths fast or slow. */

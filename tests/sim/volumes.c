@@ -80,7 +80,7 @@ u32 vols_maybe(struct life *l, u32 vol)
 bool vols_instance_gone(const struct life *l, u32 i)
 {
 	const struct life_create *cr = &l->creates[i];
-	u32 holders = cr->nholders ? cr->nholders : mx_min_u32(l->w.nservers, MX_HOLDERS_WANT);
+	u32 holders = mx_max_u32(cr->nholders, 1);	/* its creator may have known but one server */
 
 	return (u32)__builtin_popcount(cr->holders_hit) > holders - mx_majority(holders);
 }
@@ -164,6 +164,20 @@ static void side_end(struct side *s, enum mx_status st, const char *err)
 	free(s);
 }
 
+/* Servers that a create may still believe to be there. */
+static u32 lately_down(struct life *l)
+{
+	u32 i, set = 0;
+
+	for (i = 0; i < l->w.nservers; i++) {
+		const struct sim_node *n = &l->w.nodes[i];
+
+		if (!n->up || (n->crashed_at && l->w.now < n->crashed_at + 60 * MX_SEC))
+			set |= 1u << i;
+	}
+	return set;
+}
+
 /* A name is reserved for a while by whoever tries to create it. */
 static bool lately_tried(struct life *l, u32 vol, const struct life_create *but)
 {
@@ -226,6 +240,7 @@ void vols_create(struct life_client *c, u32 vol)
 		memset(cr, 0, sizeof *cr);
 		cr->op_id = rng_u64(&l->w.rng_work) | 1;
 		cr->vol = vol;
+		cr->holders_hit = lately_down(l);
 		cr->by = c->idx;
 		cr->by_life = c->n->life;
 		cr->size_a = cr->size_b = l->vols[vol].size;

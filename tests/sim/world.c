@@ -468,6 +468,7 @@ void node_crash(struct sim_node *n)
 
 	TR(w, "%s CRASHES", n->name);
 	w->crashes++;
+	n->crashed_at = w->now;
 	if (n->role == SIM_SERVER && w->hooks.server_crash)
 		w->hooks.server_crash(w, n);
 	if (n->role == SIM_CLIENT && w->hooks.client_crash)
