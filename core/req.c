@@ -211,11 +211,12 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 		bit_is_set(a, now);
 		if (a->hold == MX_HOLD_CLEAR)
 			mx_act_clear(a, now);
-	} else if (st == MX_OK) {
+	} else if (st == MX_ST_PARTIAL && (u64)a->extent << MX_EXTENT_SHIFT < v->size) {
+		not_cleared(a, e, now);
+	} else if (st == MX_OK || st == MX_ST_PARTIAL) {
+		/* Beyond the end (a volume being cut) the bit means nothing. */
 		e->flags &= ~(MX_EF_BIT | MX_EF_EMPTY);
 		drop_empty(a, now);
-	} else if (st == MX_ST_PARTIAL) {
-		not_cleared(a, e, now);
 	} else if (v->fail) {
 		mx_act_release(a, now);
 	} else {
