@@ -210,6 +210,12 @@ static void connect_all(struct ctl *ctl, struct volume *v, struct mx_peer **peer
 
 /* ---- counting ---- */
 
+/* Pages that extent @i of a volume of @size has: the last may be shorter. */
+static u64 pages_of(u64 size, u64 i)
+{
+	return (mx_min_u64(size - (i << MX_EXTENT_SHIFT), MX_EXTENT) + MX_PAGE - 1) / MX_PAGE;
+}
+
 static void count(struct volume *v, struct map *m, bool all_listed)
 {
 	bool bits_known = m->bitmaps >= mx_majority(v->desc->nholders), any_gone = false;
@@ -230,7 +236,7 @@ static void count(struct volume *v, struct map *m, bool all_listed)
 			p->pages += m->pages[i];
 			v->mapped++;
 			v->mapped_pages += m->pages[i];
-			if (m->flags[i] & MX_EXT_LOSTBASE)
+			if (m->flags[i] & MX_EXT_LOSTBASE && m->pages[i] < pages_of(v->desc->size, i))
 				v->lost_base++;
 		} else if (bit && !all_listed) {
 			v->unknown++;
@@ -302,9 +308,10 @@ void volume_inspect(struct ctl *ctl, struct volume *v)
 
 /* ---- health ---- */
 
+/* Of two, both would be needed: no better than one. */
 static unsigned holders_wanted(const struct ctl *ctl)
 {
-	return ctl->pool && ctl->pool->len < MX_HOLDERS_WANT ? ctl->pool->len : MX_HOLDERS_WANT;
+	return ctl->pool && ctl->pool->len < MX_HOLDERS_WANT ? 1 : MX_HOLDERS_WANT;
 }
 
 enum health volume_health(const struct ctl *ctl, const struct volume *v)
