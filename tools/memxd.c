@@ -40,6 +40,7 @@ struct daemon {
 	bool short_of_memory;		/* said so */
 	mx_ns cpu_before, spun_before, tick_before;
 	bool leaving;
+	char extra[512];		/* what STATS tells of this program */
 };
 
 static volatile sig_atomic_t got_term, got_usr1;
@@ -391,9 +392,28 @@ static void tell_status(struct daemon *d)
 	       d->leaving ? ", leaving" : "");
 }
 
+static void tell_stats(struct daemon *d)
+{
+	const struct mxp_net_stats *n = &d->net.stats;
+	struct pages_stats p;
+
+	pages_stats(d->pages, &p);
+	snprintf(d->extra, sizeof d->extra,
+		 "resident_bytes %llu\nscrubbed_pages %llu\nnone_at_hand %llu\nhost_available_bytes %llu\n"
+		 "floor_bytes %llu\nsocket_buffer_bytes %u\nrx_calls %llu\ntx_calls %llu\nsleeps %llu\n"
+		 "untrusted %llu\n", (unsigned long long)(p.used + p.free) * MX_PAGE,
+		 (unsigned long long)p.scrubbed, (unsigned long long)p.denied,
+		 (unsigned long long)host_available(), (unsigned long long)d->opt.floor,
+		 mxp_net_rcvbuf(&d->net), (unsigned long long)n->rx_calls,
+		 (unsigned long long)n->tx_calls, (unsigned long long)n->sleeps,
+		 (unsigned long long)n->untrusted);
+	mx_server_set_extra(d->server, d->extra);
+}
+
 static void tick(struct daemon *d, mx_ns now)
 {
 	d->next_tick = now + TICK;
+	tell_stats(d);
 	watch_floor(d);
 	measure_load(d, now);
 	if (now >= d->next_watchdog) {

@@ -128,7 +128,7 @@ static void read_config(const char *file, GPtrArray *args)
 		if (value)
 			*value++ = 0;
 		name = g_strstrip(name);
-		if (!*name || strpbrk(name, " \t-") == name || !strcmp(name, "config"))
+		if (!*name || *name == '-' || strpbrk(name, " \t") || !strcmp(name, "config"))
 			bad("line %u of %s is not understood; expected \"name = value\" with the name of "
 			    "an option, as \"memory = 8G\"", i + 1, file);
 		if (value && *g_strstrip(value))
