@@ -388,7 +388,7 @@ struct mx_vol {
 
 	/* rebuild */
 	bool bits_done, any_gone;
-	mx_ns rebuild_until;
+	mx_ns rebuild_until, open_until;
 	u32 sweep;			/* next extent whose bit may not agree with the map */
 	mx_ns sweep_at;			/* not before */
 

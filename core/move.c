@@ -539,10 +539,25 @@ void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now)
 	}
 }
 
+/* The volume ends: what is being moved stays where it is, what was to be, too. */
 void mx_move_stop(struct mx_vol *v, mx_ns now)
 {
+	enum mx_status st = v->fail ? v->fail : MX_ST_CANCELLED;
+	struct mx_list turn;
+
 	if (v->move.stage)
-		finish(v, v->fail ? v->fail : MX_ST_CANCELLED, now);
+		finish(v, st, now);
+	mx_list_take(&turn, &v->held);
+	while (!mx_list_empty(&turn)) {
+		struct mx_act *a = mx_list_entry(turn.next, struct mx_act, node);
+
+		mx_list_del(&a->node);
+		mx_list_add_tail(&v->held, &a->node);
+		if (a->hold != MX_HOLD_MOVE)
+			continue;
+		tell_op(a, st, mx_status_str(st), now);
+		mx_act_fail_full(a, st, now);
+	}
 }
 
 void mx_vol_move(struct mx_vol *v, u32 extent, u64 to_server, struct mx_vol_op *o, mx_ns now)

@@ -190,6 +190,9 @@ static void held(struct mx_vol *v, mx_ns now)
 {
 	struct mx_text t;
 
+	/* Finding and taking have counted their time themselves. */
+	v->open_until = v->conf.open_timeout ? now + v->conf.open_timeout + v->conf.rebuild_wait
+					     : MX_NEVER;
 	if (take_desc(v)) {
 		mx_rebuild_start(v, now);
 		return;
@@ -338,6 +341,12 @@ static void work(struct mx_vol *v, mx_ns now)
 {
 	mx_vs_tick(v, now);
 	mx_rebuild_check(v, now);
+	if (v->phase == MX_VP_REBUILD || v->phase == MX_VP_RECORD) {
+		if (now >= v->open_until)
+			mx_vol_opened(v, MX_ST_TIMEOUT, now);
+		else
+			mx_vol_tick_at(v, v->open_until);
+	}
 	if (v->edit_again)
 		mx_vol_sync_desc(v, now);
 	if (!mx_vol_running(v))
