@@ -91,9 +91,9 @@ static void draw_cluster(struct life_conf *c, struct rng *r)
 
 static void draw_work(struct life_conf *c, struct rng *r)
 {
-	c->active = rng_log(r, 2 * MX_SEC, 60 * MX_SEC);
-	c->ops_max = (u32)rng_log(r, 100, 1500);
-	c->think = mx_max_u64(c->active / rng_range(r, 10, 60), 10 * MX_MS);
+	c->active = rng_log(r, 2 * MX_SEC, 120 * MX_SEC);
+	c->ops_max = (u32)rng_log(r, 100, 8000);
+	c->think = mx_max_u64(c->active / rng_range(r, 10, 200), 5 * MX_MS);
 	c->depth_max = (u32)rng_log(r, 1, 32);
 	c->io_max = (u32)rng_log(r, 1, 512);
 	c->ios = (u32)rng_log(r, rng_one_in(r, 4) ? 1 : 8, 64);
@@ -105,7 +105,7 @@ static void draw_work(struct life_conf *c, struct rng *r)
 	c->resizes = rng_one_in(r, 3);
 	c->deletes = rng_one_in(r, 3);
 	c->fault_every = rng_one_in(r, 8) ? MX_NEVER :
-			 c->active / (mx_ns)rng_range(r, 2, 20);
+			 c->active / (mx_ns)rng_range(r, 2, 60);
 }
 
 /* Where a volume's requests go: a few windows, so that they meet. The last may

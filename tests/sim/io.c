@@ -237,6 +237,8 @@ static void io_one(struct life_sess *s)
 	u64 base = s->vol->win[win].blk, wn = s->vol->win[win].n, blk;
 	enum ck_kind kind = draw_kind(r);
 
+	if (s->conf.read_only && rng_below(r, 16))
+		kind = CK_READ;
 	/* Now and then a whole extent is discarded, and so freed. */
 	if (kind == CK_DISCARD && rng_one_in(r, 3))
 		n = (u32)rng_range(r, MX_EXTENT_BLOCKS / 2, MX_EXTENT_BLOCKS * 3 / 2);

@@ -32,6 +32,9 @@ static void resolve_size(struct life_sess *s, const struct mx_desc *d)
 	if (d->size != mx_vol_size(s->v))
 		sim_fail(&s->l->w, "%s: size %llu, its descriptor says %llu", d->name,
 			 (unsigned long long)mx_vol_size(s->v), (unsigned long long)d->size);
+	if (d->epoch < cr->epoch)
+		return;
+	cr->epoch = d->epoch;
 	if (!cr->resizing)
 		cr->size_a = cr->size_b = d->size;
 	cr->nholders = d->nholders;
