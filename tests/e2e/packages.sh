@@ -13,117 +13,15 @@
 # maintainer scripts ask for, and does it to memxd: a script that would end the
 # running server ends it here, too.
 
-top=$pool_top
-cache=${MEMX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memx}
-. "$top/tools/roots.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/box.sh"
 
-root=
-box_holder=
-box_pid=
 debs=()
 calls=/var/tmp/systemctl.calls
-
-# ---- a root to run things in ----
-
-box_end() {
-	if [ -n "$box_holder" ]; then
-		kill -KILL "$box_holder" 2>/dev/null || :
-		wait "$box_holder" 2>/dev/null || :
-	fi
-	[ -z "$root" ] || rm -rf --one-file-system "$root"
-}
-e2e_at_end=box_end
-
-# Its first process takes in orphans, so that an ended server is gone.
-box_start() {
-	local archives=$1
-	mkdir -p "$root/var/cache/apt/archives"
-	# shellcheck disable=SC2016
-	unshare --mount --net --pid --fork --kill-child --propagation private bash -c '
-		set -eu
-		mount --bind "$2" "$1/var/cache/apt/archives"
-		mount -t proc proc "$1/proc"
-		mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
-		PATH=$PATH:/usr/sbin:/sbin ip link set lo up
-		exec chroot "$1" /bin/bash -c "while :; do sleep 3600 & wait \$!; done"
-	' bash "$root" "$archives" </dev/null >"$work/box.log" 2>&1 &
-	box_holder=$!
-	until box true 2>/dev/null; do
-		kill -0 "$box_holder" 2>/dev/null || { cat "$work/box.log" && return 1; }
-		sleep 0.1
-		box_pid=$(cat "/proc/$box_holder/task/$box_holder/children" 2>/dev/null) || :
-		# A process that has not yet changed its root would let us into ours.
-		box_pid=${box_pid%% *}
-		[ "$(readlink "/proc/$box_pid/root" 2>/dev/null)" = "$root" ] || box_pid=
-	done
-}
-
-box() {
-	[ -n "$box_pid" ] || return 1
-	nsenter --target "$box_pid" --mount --net --pid --root --wd \
-		env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-		PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
-}
-
-# box_sh TEXT [ARGUMENT...]
-box_sh() {
-	local text=$1
-	shift
-	box sh -euc "$text" sh "$@"
-}
-
-# Packages, and patterns of files in the root.
-apt_install() {
-	# shellcheck disable=SC2016
-	box_sh 'exec apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 \
-		-o APT::Sandbox::User=root install $*' "$@"
-}
-
-# Fetches what installing $@ in the root needs, by this machine's apt and its
-# configuration (a proxy, say), into the folder $1.
-fetch_needed() {
-	local archives=$1
-	shift
-	mkdir -p "$archives/partial"
-	apt-get -qq -y --no-install-recommends --download-only -o "Dir=$root" \
-		-o "Dir::State::status=$root/var/lib/dpkg/status" \
-		-o "Dir::Cache::archives=$archives" -o APT::Sandbox::User=root \
-		-o Acquire::Retries=3 -o Debug::NoLocking=1 install "$@" >"$work/fetch.log" 2>&1
-}
-
-unpack_root() {
-	local tar
-	[ -z "$root" ] || rm -rf --one-file-system "$root"
-	tar=$(root_base "$1")
-	root=$(mktemp -d "$cache/roots/test-XXXXXX")
-	chmod 755 "$root"
-	tar -x -C "$root" -f "$tar"
-	# Nobody needs this root after a power cut.
-	echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/fast"
-	mkdir -p "$root/debs"
-	cp "${debs[@]}" "$root/debs/"
-}
-
-# The base's package lists may name what the archive no longer has: then once more
-# with a new base.
-prepare_root() {
-	local release=$1 archives=$cache/roots/archives-$1
-	unpack_root "$release"
-	if ! fetch_needed "$archives" "$root"/debs/*.deb; then
-		rm -f "$cache/roots/base-$release.tar"
-		unpack_root "$release"
-		fetch_needed "$archives" "$root"/debs/*.deb || {
-			tail -n 5 "$work/fetch.log"
-			return 1
-		}
-	fi
-	box_start "$archives"
-}
 
 # ---- the stand-in for systemd ----
 
 install_systemctl() {
-	mkdir -p "$root/run/systemd/system"
+	box mkdir -p /run/systemd/system
 	cat >"$root/usr/bin/systemctl" <<'END'
 #!/bin/sh
 # Takes notes, and does to memxd what is asked for.
@@ -194,8 +92,8 @@ not_asked_for() {
 
 memxd_pid() {
 	local pid
-	pid=$(cat "$root/run/memxd.pid" 2>/dev/null) || return 1
-	[ -d "/proc/$box_pid/root/proc/$pid" ] && echo "$pid"
+	pid=$(box cat /run/memxd.pid 2>/dev/null) || return 1
+	[ -n "$pid" ] && box test -d "/proc/$pid" && echo "$pid"
 }
 
 server_is() {
@@ -552,8 +450,7 @@ test_removal() {
 	check "its configuration is kept" grep -q '^memory = 64M$' "$root/etc/memx/memxd.conf"
 	check "the packages are purged" removed purge memxd memxctl qemu-block-memx
 	check "the administrator's key is not the packages' to delete" [ -s "$root/etc/memx/key" ]
-	rm -rf "$root/etc/memx/key" "$root/newer" "$root/usr/bin/systemctl" "$root$calls" \
-		"$root/run/memxd.pid" "$root/run/credentials" "$root/run/systemd"
+	rm -rf "$root/etc/memx/key" "$root/newer" "$root/usr/bin/systemctl" "$root$calls"
 	rmdir "$root/etc/memx" 2>/dev/null || :
 	check "nothing of them is left" left_behind
 	# Also what something else on the root suggests.

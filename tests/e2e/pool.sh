@@ -35,7 +35,7 @@ pool_missing() {
 		return 0
 	fi
 	for file in "$pool_memxd" "$pool_memxctl" "$pool_launcher" \
-		"$pool_top/build/qemu/memx-preload.so"; do
+		"${MEMX_QEMU_MODULES:-$pool_top/build/qemu}/memx-preload.so"; do
 		[ -e "$file" ] || { echo "$file (make all qemu-module builds it)" && return 0; }
 	done
 }
@@ -114,7 +114,7 @@ pool_start() {
 pool_volume() {
 	local name=$1 size=$2
 	if [ "$pool_backend" = memx ]; then
-		pool_ctl volume create "$name" "$size"
+		pool_ctl volume create "$name" "$size" >/dev/null
 		return
 	fi
 	run_tied nbdkit -f -U "$pool_work/$name.sock" memory "$size" >"$pool_work/$name.log" 2>&1
@@ -144,6 +144,12 @@ pool_usage() {
 	[ "$pool_backend" = memx ] || return 0
 	pool_ctl servers --json | jq -r \
 		'sort_by(.name)[] | "\(.name) \(.used_bytes) \(.read_bytes) \(.written_bytes)"'
+}
+
+# "EXTENTS BYTES" that server $2 holds of volume $1.
+pool_held() {
+	pool_ctl volume info "$1" --json | jq -r --arg name "$2" \
+		'[.servers[] | select(.name == $name)] | "\(map(.extents) | add // 0) \(map(.bytes) | add // 0)"'
 }
 
 pool_check() {

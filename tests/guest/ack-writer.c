@@ -16,8 +16,8 @@
  * The log of a killed guest may end before the last acknowledged write. The
  * device tells more: a worker starts write n after n - 1 was acknowledged, so
  * when anything of write m is seen, all before m must be there. A write in
- * flight may be there in part, sector by sector. A sector that cannot be read
- * is counted, not an error: the caller knows whether anything may be lost.
+ * flight may be there in part, sector by sector. A slot of 64 KiB that cannot be
+ * read counts as unreadable, not as wrong: the caller knows what may be lost.
  *
  * Exit status: 0 good, 1 wrong or missing data, 2 cannot run.
  */
@@ -190,27 +190,22 @@ static bool sector_number(const struct job *job, const uint64_t *words, uint64_t
 	       sector < place.sector + place.count;
 }
 
-/*
- * Reads one slot into seen[]. A slot that cannot be read whole is read again
- * sector by sector, so that only what is really lost counts as unreadable.
- */
+/* Reads one slot into seen[]; returns how many of its sectors no write explains. */
 static uint64_t read_slot(const struct job *job, int fd, uint64_t first, uint64_t *buffer,
 			  uint64_t *seen)
 {
 	ssize_t done = pread(fd, buffer, SLOT_BYTES, (off_t)(first * SECTOR_BYTES));
 	uint64_t strange = 0;
 
-	for (unsigned int i = 0; i < SLOT_SECTORS; i++) {
-		uint64_t sector = first + i;
-		uint64_t *words = buffer + i * SECTOR_WORDS;
+	if (done != SLOT_BYTES && (done >= 0 || errno != EIO)) {
+		fprintf(stderr, "ack-writer: sector %" PRIu64 ": %s\n", first,
+			done < 0 ? strerror(errno) : "short read");
+		exit(2);
+	}
+	for (uint64_t sector = first; sector < first + SLOT_SECTORS; sector++) {
+		uint64_t *words = buffer + (sector - first) * SECTOR_WORDS;
 
-		if (done != SLOT_BYTES && pread(fd, words, SECTOR_BYTES,
-						(off_t)(sector * SECTOR_BYTES)) != SECTOR_BYTES) {
-			if (errno != EIO) {
-				fprintf(stderr, "ack-writer: sector %" PRIu64 ": %s\n", sector,
-					strerror(errno));
-				exit(2);
-			}
+		if (done < 0) {
 			seen[sector] = UNREADABLE;
 		} else if (!sector_number(job, words, sector, &seen[sector])) {
 			seen[sector] = STRANGE;
