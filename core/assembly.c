@@ -244,6 +244,17 @@ enum mx_status mx_asm_write(struct mx_wpage *p, u32 *have)
 	return MX_ST_PARTIAL;
 }
 
+/* The page has a newer write, or its extent a newer generation. */
+static bool asm_is_old(const struct mx_asm *a)
+{
+	const struct mx_ext *e = mx_ext_find(a->vol, a->extent);
+	const struct mx_slot *sl = e ? mx_slot_find(e, a->page) : NULL;
+
+	if (!e || e->gen < a->gen)
+		return false;
+	return e->gen > a->gen || (sl && sl->num >= a->num);
+}
+
 const char *mx_asm_check(struct mx_store *s, u64 *pages)
 {
 	struct mx_list *n;
@@ -263,6 +274,8 @@ const char *mx_asm_check(struct mx_store *s, u64 *pages)
 			return "an assembly is not found by its key";
 		if (a->have & ~a->need || a->have == a->need)
 			return "an assembly's bitmap is off";
+		if (asm_is_old(a))
+			return "an assembly that can come to nothing";
 	}
 	if (free_n + busy_n != s->nasms)
 		return "assemblies lost";

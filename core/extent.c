@@ -163,6 +163,9 @@ struct mx_ext *mx_ext_make(struct mx_svol *v, struct mx_ext *old, u32 extent, u3
 		v->extents++;
 		s->st.extents++;
 	}
+	/* Of generations that are over nothing can come any more. */
+	if (gen)
+		mx_asm_drop_extent(v, extent, gen - 1);
 	e->gen = gen;
 	e->flags = (flags & MX_F_LOSTBASE ? MX_EXT_LOSTBASE : 0) |
 		   (flags & MX_F_INCOMING ? MX_EXT_INCOMING : 0);

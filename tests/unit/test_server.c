@@ -121,6 +121,42 @@ static void read__kinds_and_numbers(void **state)
 	w_free(w);
 }
 
+/* What was not asked for is not sent. */
+static void read__only_wanted_blocks(void **state)
+{
+	static const u32 dgrams[] = { 1200, 0 };
+	u8 buf[64 * 512];
+	u32 k, i, n;
+
+	for (k = 0; k < 2; k++) {
+		struct world *w = up(1, dgrams[k]);
+
+		net_for(&w->net, 2 * MX_SEC);
+		memset(buf, 3, sizeof buf);
+		assert_int_equal(w_write(w, 1, UU, mx_num(1, 5), 1, 0, 0, 40, buf, 0), MX_OK);
+		w->h = (struct mx_head){ .type = MX_READ, .tag = 500, .flags = MX_F_WANT };
+		w->q.rd = (struct mx_read){ .epoch = 1, .gen = 1, .nblocks = 64 };
+		memcpy(w->q.rd.uuid, UU, 16);
+		w->buf = buf;
+		w->left = 64;
+		memset(w->got, 0, sizeof w->got);
+		for (i = n = 0; i < 64; i++) {
+			if (i % 5 == 0 || (i > 20 && i < 27)) {
+				w->q.rd.want[i / 8] |= (u8)(1 << i % 8);
+				n++;
+			}
+		}
+		w->over = false;
+		mx_txm_init(&w->txm, w_fill);
+		mx_peer_send(w_peer(w, 1), &w->txm);
+		net_for(&w->net, 10 * MX_MS);
+		assert_int_equal(w->left, 64 - n);
+		for (i = 0; i < 64; i++)
+			assert_int_equal(w->got[i], w->q.rd.want[i / 8] >> i % 8 & 1);
+		w_free(w);
+	}
+}
+
 static void fence__epochs_and_volumes(void **state)
 {
 	struct world *w = up(1, 0);
@@ -229,13 +265,17 @@ static void jobs__pool_is_bounded(void **state)
 	mx_server_stats(w->srv[1], &st, w->net.now);
 	assert_int_equal(st.need_seal, 10);
 	/* The client goes while replies wait. */
+	mx_ep_bye(w->net.n[0].ep, w->net.now);
+	net_drain(&w->net);
 	for (i = 0; i < 10; i++) {
 		h.tag = i;
 		h.hlen = (u16)mx_read_encode(head, &h, &q);
 		mx_serve(sp, &h, head, NULL);
 	}
-	mx_ep_bye(w->net.n[0].ep, w->net.now);
-	net_for(&w->net, 10 * MX_MS);
+	assert_int_equal(w->srv[1]->nfree, 6);
+	w->net.now += MX_SEC;
+	while (w->net.nq)
+		net_deliver(&w->net, net_next(&w->net));
 	assert_int_equal(w->srv[1]->nfree, 16);
 	assert_true(mx_list_empty(&w->srv[1]->speers));
 	free(d);
@@ -436,6 +476,7 @@ int main(void)
 		cmocka_unit_test(data__datagrams_of_64_kib),
 		cmocka_unit_test(data__datagrams_of_64_kib_with_loss),
 		cmocka_unit_test(read__kinds_and_numbers),
+		cmocka_unit_test(read__only_wanted_blocks),
 		cmocka_unit_test(fence__epochs_and_volumes),
 		cmocka_unit_test(write__refusals),
 		cmocka_unit_test(write__answers_are_merged),
