@@ -281,8 +281,6 @@ static void read_ctrl(struct msghdr *m, struct about *a)
 			struct in_pktinfo i;
 
 			memcpy(&i, CMSG_DATA(c), sizeof i);
-			if (a->ifindex)
-				continue;	/* a v6 socket tells both */
 			a->ifindex = (u32)i.ipi_ifindex;
 			a->local.s6_addr[10] = a->local.s6_addr[11] = 0xff;
 			memcpy(a->local.s6_addr + 12, &i.ipi_addr, 4);

@@ -23,8 +23,9 @@ static char *explain(const char *ifname, int e)
 {
 	if (e == EPERM || e == EACCES)
 		return mxp_msg("raw Ethernet on %s is not permitted: it needs the capability "
-			       "CAP_NET_RAW (for memxd under systemd see memxd.service.d/raw.conf; "
-			       "by hand: setcap cap_net_raw+ep on the program, or root)", ifname);
+			       "CAP_NET_RAW (for memxd under systemd see the comment in its unit, "
+			       "`systemctl cat memxd`; else run the program as root, or `setcap "
+			       "cap_net_raw+ep` it)", ifname);
 	if (e == ENETDOWN)
 		return mxp_msg("raw Ethernet on %s: the interface is down; `ip link set %s up`",
 			       ifname, ifname);

@@ -104,11 +104,11 @@ static void set_options(struct mxp_sock *s, const struct mxp_udp_opts *o)
 		set(s->fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 		set(s->fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
 	}
-	if (s->pktinfo) {
+	/* Of an IPv4 datagram, too, an IPv6 socket tells by its own option. */
+	if (s->pktinfo && s->v6)
+		set(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	else if (s->pktinfo)
 		set(s->fd, IPPROTO_IP, IP_PKTINFO, 1);
-		if (s->v6)
-			set(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	}
 	s->gso = set(s->fd, SOL_UDP, UDP_SEGMENT, 0) == 0;
 	s->gro = set(s->fd, SOL_UDP, UDP_GRO, 1) == 0;
 	mxp_sock_buffers(s, o->buffer);
