@@ -25,8 +25,8 @@ rss_of_all() {
 	echo "$sum"
 }
 rss_empty=$(rss_of_all)
-[ "$rss_empty" -lt $((3 * 32 * 1024)) ] && ok "an empty server of 256M takes little ($rss_empty KiB for three)" ||
-	not_ok "an empty server takes little" "$rss_empty KiB for three"
+check "an empty server of 256M takes little ($rss_empty KiB for three)" \
+	[ "$rss_empty" -lt $((3 * 32 * 1024)) ]
 
 verified "4 KiB, random, depth 32" --create 128M --op randrw --depth 32 --seconds 2 a
 verified "512 bytes, depth 8" --create 8M --op randrw --bytes 512 --depth 8 --seconds 1 b
@@ -38,9 +38,8 @@ verified "polling at the client" --create 16M --op randrw --depth 1 --poll-us 50
 
 bench --create 200M --op write --bytes 128K --depth 4 --count 1600 --quiet big >"$work/big.json"
 rss_full=$(rss_of_all)
-[ "$rss_full" -gt $((rss_empty + 200 * 1024)) ] &&
-	ok "what is written is resident ($rss_full KiB)" ||
-	not_ok "what is written is resident" "$rss_full KiB, before $rss_empty KiB"
+check "what is written is resident ($rss_full KiB, before $rss_empty KiB)" \
+	[ "$rss_full" -gt $((rss_empty + 200 * 1024)) ]
 for v in a b c d e f g big; do ctl volume delete "$v" >/dev/null; done
 # what is kept: bookkeeping that was freed but not returned by malloc, buffers
 # of sockets that were touched, some chunks at hand

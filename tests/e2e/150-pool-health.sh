@@ -34,7 +34,7 @@ pool_server_start "$victim"
 within 10 three || :
 gives 5 "lost" "it came back empty: what it held is lost" ctl status
 lost=$(ctl volume info big --json | jq .lost_extents)
-[ "$lost" -gt 0 ] && ok "info counts $lost extents as lost" || not_ok "info counts what is lost" "lost_extents: $lost"
+check "info counts what is lost ($lost extents)" [ "$lost" -gt 0 ]
 gives 1 "lost" "reading them is an error" bench --op read --bytes 128K --count 512 big
 gives 0 "" "they can be written anew" bench --op write --bytes 128K --depth 4 --count 512 big
 equal "then none is lost" "$(ctl volume info big --json | jq .lost_extents)" 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 #
 # For the scripts about memxd and memxctl (1NN), sourced after lib.sh.
 #
@@ -67,7 +67,7 @@ daemon() {
 	run_tied ${in_ns:+ip netns exec "$in_ns"} "$pool_memxd" --name "$name" "$@" \
 		>>"$work/$name.log" 2>&1
 	daemon_pid[$name]=$tied_pid
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
 		grep -q "donates" "$work/$name.log" && return 0
 		kill -0 "$tied_pid" 2>/dev/null || return 0
 		sleep 0.1
