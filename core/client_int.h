@@ -175,7 +175,7 @@ enum {
 enum { MX_IO_BLKSTAT = 16 };	/* beyond enum mx_req_op */
 enum { MX_REQ_INTERNAL = 0x80 };	/* in mx_req.flags: beyond the volume's end too */
 #define MX_IO_PAGES	(MX_IO_BLOCKS_MAX / MX_PAGE_BLOCKS + 1)
-#define MX_CRC_TRIES	3u
+#define MX_CRC_TRIES	16u	/* bad fragments in a row; one repeat can bring several */
 
 struct mx_io {
 	struct mx_list node;
@@ -402,6 +402,7 @@ struct mx_vol {
 	bool size_in;
 
 	struct mx_move move;
+	u32 gen_used;			/* highest given to a copy */
 	struct mx_resize *resize;
 
 	struct mx_timer tick;
@@ -455,6 +456,7 @@ void mx_act_dropped(struct mx_vs *s, u32 extent, u32 gen, mx_ns now);
 void mx_act_set_bit(struct mx_act *a, mx_ns now);
 void mx_act_fail_full(struct mx_act *a, enum mx_status st, mx_ns now);
 void mx_reads_retry(struct mx_vol *v, mx_ns now);	/* unknown ones */
+void mx_reads_reroute(struct mx_vol *v, u32 extent, mx_ns now);	/* those under way to it */
 void mx_read_go(struct mx_io *io, mx_ns now);		/* by what the map says now */
 void mx_part_end(struct mx_io *io, enum mx_status st, mx_ns now);
 void mx_part_reroute(struct mx_io *io, mx_ns now);	/* sent or parked; its extent is elsewhere now */
@@ -462,6 +464,14 @@ bool mx_vol_policy(struct mx_vol *v, mx_ns now);	/* fail_after */
 static inline struct mx_act *mx_ent_act(const struct mx_vol *v, const struct mx_ent *e)
 {
 	return e->act ? &v->acts[e->act - 1] : NULL;
+}
+
+/* A run of blocks of @kind up to byte @end, as far as the volume still goes. */
+static inline void mx_stat_set(const struct mx_vol *v, struct mx_blkstat_req *r, u8 kind, u64 end)
+{
+	end = mx_min_u64(end, v->size);
+	r->kind = kind;
+	r->run = end > r->off ? end - r->off : 0;
 }
 
 /* io.c */

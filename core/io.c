@@ -478,7 +478,7 @@ static void status(struct mx_io *io, enum mx_status st, mx_ns now)
 		pause_busy(io, now);
 		break;
 	case MX_ST_BAD_CRC:
-		if (++io->crc_bad > MX_CRC_TRIES + 1)
+		if (++io->crc_bad > MX_CRC_TRIES)
 			mx_io_end(io, st, now);
 		else if (!mx_txm_queued(&io->txm))
 			resend(io);
@@ -821,8 +821,8 @@ static void rx_blkstat(struct mx_io *io, const struct mx_head *h, const u8 *head
 {
 	struct mx_blkstat_data m;
 	struct mx_blkstat_req *r = io->buf;
-	u64 end;
 	u32 page, last;
+	u8 kind;
 
 	if (io->op != MX_IO_BLKSTAT)
 		return;
@@ -838,11 +838,10 @@ static void rx_blkstat(struct mx_io *io, const struct mx_head *h, const u8 *head
 		return;
 	}
 	page = (u32)(r->off & (MX_EXTENT - 1)) / MX_PAGE;
-	r->kind = kind_of(m.kinds, page);
-	for (last = page + 1; last < MX_EXTENT_PAGES && kind_of(m.kinds, last) == r->kind; last++)
+	kind = kind_of(m.kinds, page);
+	for (last = page + 1; last < MX_EXTENT_PAGES && kind_of(m.kinds, last) == kind; last++)
 		;
-	end = ((u64)io->extent << MX_EXTENT_SHIFT) + (u64)last * MX_PAGE;
-	r->run = mx_min_u64(end, io->vol->size) - r->off;
+	mx_stat_set(io->vol, r, kind, ((u64)io->extent << MX_EXTENT_SHIFT) + (u64)last * MX_PAGE);
 	mx_io_end(io, MX_OK, now);
 }
 

@@ -126,6 +126,7 @@ static void aim(struct mx_vol *v, mx_ns now)
 	if (!find_target(v, now))
 		return;
 	m->gen = mx_next_gen(v, m->act->extent);
+	v->gen_used = m->gen;
 	m->to_gone = false;
 	m->stage = MX_MOVE_INTENT;
 	m->attempt++;
@@ -243,14 +244,7 @@ static void moved(struct mx_vol *v, mx_ns now)
 	e->gen = m->gen;
 	e->flags = (e->flags & (MX_EF_BIT | MX_EF_DATA)) | (m->lostbase ? MX_EF_LOSTBASE : 0);
 	v->st.moves++;
-	for (u32 i = 0; i < v->nios; i++) {
-		struct mx_io *io = &v->ios[i];
-
-		if (io->extent == extent && !io->act && !(io->flags & MX_IOF_INTERNAL) &&
-		    (io->state == MX_IO_SENT || io->state == MX_IO_QUEUED ||
-		     io->state == MX_IO_PARKED))
-			mx_part_reroute(io, now);
-	}
+	mx_reads_reroute(v, extent, now);
 	finish(v, MX_OK, now);
 	mx_vs_drops(from, now);
 }

@@ -148,10 +148,12 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 	return full || not || pool_full(v, now) ? MX_PLACE_FULL : MX_PLACE_WAIT;
 }
 
+/* Above all that any copy of it may have: as the map knows, as the descriptor calls
+ * dead, and as a move that was given up may yet call dead (gen_used). */
 u32 mx_next_gen(struct mx_vol *v, u32 extent)
 {
 	const struct mx_desc *d = mx_claim_desc(v->claim);
-	u32 gen = mx_map_at(&v->map, extent)->gen;
+	u32 gen = mx_max_u32(mx_map_at(&v->map, extent)->gen, v->gen_used);
 
 	for (u32 i = 0; i < d->ndead; i++)
 		if (d->dead[i].extent == extent && d->dead[i].gen > gen &&

@@ -142,6 +142,7 @@ static void drop_empty(struct mx_act *a, mx_ns now)
 
 	if (e->state != MX_EXT_PLACED) {
 		forget_place(v, e);
+		mx_reads_reroute(v, a->extent, now);
 		mx_act_release(a, now);
 		return;
 	}
@@ -162,6 +163,7 @@ void mx_act_dropped(struct mx_vs *s, u32 extent, u32 gen, mx_ns now)
 	if (!a || a->hold != MX_HOLD_DROP || e->srv[0] != s->idx || e->gen != gen)
 		return;
 	forget_place(v, e);
+	mx_reads_reroute(v, extent, now);
 	mx_act_release(a, now);
 }
 
@@ -560,13 +562,11 @@ void mx_act_fail_full(struct mx_act *a, enum mx_status st, mx_ns now)
 
 static void hole_run(struct mx_vol *v, struct mx_blkstat_req *r)
 {
-	u64 end = v->size;
 	u32 e = (u32)(r->off >> MX_EXTENT_SHIFT), n = 0;
 
 	for (; n < HOLE_RUN && e < v->map.nents && mx_map_at(&v->map, e)->state == MX_EXT_HOLE; n++)
 		e++;
-	r->kind = MX_PAGE_HOLE;
-	r->run = mx_min_u64(end, (u64)e << MX_EXTENT_SHIFT) - r->off;
+	mx_stat_set(v, r, MX_PAGE_HOLE, (u64)e << MX_EXTENT_SHIFT);
 }
 
 static void stat_done(struct mx_blkstat_req *r, enum mx_status st)
@@ -577,10 +577,7 @@ static void stat_done(struct mx_blkstat_req *r, enum mx_status st)
 
 static void lost_run(struct mx_vol *v, struct mx_blkstat_req *r)
 {
-	u64 end = ((r->off >> MX_EXTENT_SHIFT) + 1) << MX_EXTENT_SHIFT;
-
-	r->kind = MX_PAGE_LOST;
-	r->run = mx_min_u64(v->size, end) - r->off;
+	mx_stat_set(v, r, MX_PAGE_LOST, ((r->off >> MX_EXTENT_SHIFT) + 1) << MX_EXTENT_SHIFT);
 }
 
 static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
@@ -593,7 +590,7 @@ static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
 		st = MX_OK;
 	}
 	mx_io_put(io);
-	stat_done(r, st);
+	stat_done(r, st == MX_OK && !r->run ? MX_ST_INVALID : st);	/* shrunk meanwhile */
 }
 
 /* What a read finds. A lost extent that is being placed anew stays lost until its
@@ -649,12 +646,29 @@ void mx_reads_retry(struct mx_vol *v, mx_ns now)
 	mx_client_kick(v->c, now);
 }
 
+/* Reads under way to an extent that is not there any more begin anew. */
+void mx_reads_reroute(struct mx_vol *v, u32 extent, mx_ns now)
+{
+	for (u32 i = 0; i < v->nios; i++) {
+		struct mx_io *io = &v->ios[i];
+
+		if (io->extent == extent && !io->act && !(io->flags & MX_IOF_INTERNAL) &&
+		    (io->state == MX_IO_SENT || io->state == MX_IO_QUEUED ||
+		     io->state == MX_IO_PARKED))
+			mx_part_reroute(io, now);
+	}
+}
+
 /* False: no part is free. */
 static bool stat_begin(struct mx_vol *v, struct mx_blkstat_req *r, mx_ns now)
 {
 	struct mx_io *io;
 	u32 extent = (u32)(r->off >> MX_EXTENT_SHIFT);
 
+	if (r->off >= v->size) {
+		stat_done(r, MX_ST_INVALID);
+		return true;
+	}
 	switch (seen_as(mx_map_at(&v->map, extent))) {
 	case MX_EXT_HOLE:
 		hole_run(v, r);
