@@ -479,9 +479,8 @@ void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns n
 
 		while (n < MX_NAME_MAX && name[n])
 			n++;
-		memset(c->name, 0, sizeof c->name);
-		memcpy(c->name, name, n);
-		memcpy(r.name, c->name, sizeof r.name);
+		memcpy(r.name, name, n);	/* @name may be c->name */
+		memcpy(c->name, r.name, sizeof c->name);
 	}
 	claim_asks_cancel(c);
 	memset(c->clash_a, 0, MX_UUID);
