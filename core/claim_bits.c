@@ -145,7 +145,7 @@ static void bits_push(struct mx_claim *c, mx_ns now)
 		struct claim_slot *s = &c->slot[i];
 
 		if (s->bits_ok || s->bits_busy || !s->peer || now < s->bits_retry ||
-		    (s->new && !s->old && !s->told))
+		    (s->new && !s->old && !s->told) || s->lacking)
 			continue;
 		s->bits_busy = true;
 		mx_call_start(&s->bits, s->peer, MX_OP_BITS_SET, c->bits_body, c->bits_len,
@@ -287,6 +287,8 @@ void claim_bits_tick(struct mx_claim *c, mx_ns now)
 	bits_push(c, now);
 	if (c->reading)
 		read_tick(c, now);
+	else if (!c->changing && claim_filling(c))
+		claim_sync_tick(c, now);
 }
 
 /* ---- filling new holders ---- */
@@ -342,7 +344,7 @@ static void copy_push(struct mx_claim *c, mx_ns now)
 		struct mx_bits_get_req r = { .epoch = c->epoch, .chunk = s->sync_chunk };
 		u32 n;
 
-		if (!s->old || s->sync_done || s->sync_busy || !s->peer || now < s->sync_retry ||
+		if (!s->old || s->lacking || s->filling || s->sync_done || s->sync_busy || !s->peer || now < s->sync_retry ||
 		    !sync_room(s))
 			continue;
 		memcpy(r.uuid, c->cur->uuid, MX_UUID);
@@ -428,13 +430,16 @@ static void fill_slot(struct claim_slot *s, mx_ns now)
 	u8 *bits;
 	u32 n;
 
-	if (!s->told || s->synced || s->sync_busy || now < s->sync_retry || !sync_room(s))
+	if (s->synced || s->sync_busy || now < s->sync_retry || !sync_room(s))
 		return;
 	bits = s->sync_req + 48;
 	while (s->sync_chunk < chunks(c) && !source_chunk(c, s->sync_chunk, bits))
 		s->sync_chunk++;
 	if (s->sync_chunk >= chunks(c)) {
-		s->synced = true;
+		s->synced = !s->filling;
+		s->filling = false;
+		if (!c->changing && !claim_filling(c))
+			claim_sync_end(c);
 		claim_tick_at(c, now);
 		return;
 	}
@@ -446,6 +451,14 @@ static void fill_slot(struct claim_slot *s, mx_ns now)
 	mx_call_start(&s->sync, s->peer, MX_OP_BITS_SET, s->sync_req, n, CLAIM_CALL, now, fill_done);
 }
 
+bool claim_filling(const struct mx_claim *c)
+{
+	for (u32 i = 0; i < c->nslots; i++)
+		if (c->slot[i].lacking || c->slot[i].filling)
+			return true;
+	return false;
+}
+
 void claim_sync_tick(struct mx_claim *c, mx_ns now)
 {
 	if (!c->bits_source && !c->copy_ready) {
@@ -453,6 +466,6 @@ void claim_sync_tick(struct mx_claim *c, mx_ns now)
 		return;
 	}
 	for (u32 i = 0; i < c->nslots; i++)
-		if (c->slot[i].new && !c->slot[i].old)
+		if ((c->slot[i].new && !c->slot[i].old && c->slot[i].told) || c->slot[i].filling)
 			fill_slot(&c->slot[i], now);
 }

@@ -225,12 +225,17 @@ static void heal_done(struct mx_claim_edit *e, enum mx_status st, mx_ns now)
 	(void)now;
 }
 
-bool mx_claim_healthy(const struct mx_claim *c, mx_ns now)
+static bool holders_right(const struct mx_claim *c, mx_ns now)
 {
 	struct mx_claim *mc = (struct mx_claim *)c;	/* tmp is scratch */
 
 	memcpy(mc->tmp, c->cur, sizeof *c->tmp);
 	return !heal_apply(mc, mc->tmp, now);
+}
+
+bool mx_claim_healthy(const struct mx_claim *c, mx_ns now)
+{
+	return !claim_filling(c) && holders_right(c, now);
 }
 
 void claim_edit_tick(struct mx_claim *c, mx_ns now)
@@ -250,7 +255,7 @@ void claim_edit_tick(struct mx_claim *c, mx_ns now)
 		return;
 	}
 	if (!c->healing && !c->reading && !c->conf.no_heal && now >= c->heal_at &&
-	    !mx_claim_healthy(c, now)) {
+	    !holders_right(c, now)) {
 		c->healing = true;
 		c->heal_at = now + HEAL_PAUSE;
 		c->heal.edit = heal_edit;

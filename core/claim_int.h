@@ -15,6 +15,7 @@
 #define CLAIM_TICK	(100 * MX_MS)
 #define CLAIM_RETRY	(200 * MX_MS)		/* after a call that got no answer */
 #define CLAIM_CALL	(2 * MX_SEC)		/* one call's patience */
+#define CLAIM_FENCED	(3 * MX_SEC)		/* one holder refuses us so long: claim anew */
 #define CLAIM_SETTLE	(500 * MX_MS)		/* members may still be coming in */
 #define CLAIM_SILENT	(30 * MX_SEC)		/* a holder not heard this long is replaced */
 
@@ -30,6 +31,8 @@ struct claim_slot {
 	struct mx_call vote;
 	bool vote_busy, vote_ok, vote_owned;
 	bool gone;		/* no holder any more: restarted, or says so */
+	bool lacking;		/* recorded holder that never got the descriptor */
+	bool filling;		/* ... got it since, and is being given the bitmap */
 	mx_ns vote_retry, vote_sent;
 	mx_ns owned_until;	/* end of the lease it told of; later: renewed */
 
@@ -37,6 +40,7 @@ struct claim_slot {
 	struct mx_call lease;
 	u8 lease_req[112];
 	bool lease_busy, fenced;
+	mx_ns fenced_at;	/* since when, while HELD */
 	mx_ns lease_sent;	/* start of the call under way */
 	mx_ns lease_from;	/* the holder counts from this or later; 0: none */
 
@@ -165,6 +169,7 @@ void claim_bits_tick(struct mx_claim *c, mx_ns now);
 void claim_bits_fail(struct mx_claim *c, enum mx_status st, mx_ns now);
 void claim_sync_tick(struct mx_claim *c, mx_ns now);	/* fill new holders */
 bool claim_all_synced(const struct mx_claim *c);
+bool claim_filling(const struct mx_claim *c);		/* a holder in force is being completed */
 void claim_sync_end(struct mx_claim *c);		/* the change is over or given up */
 /* claim_create.c */
 void claim_create_tick(struct mx_claim *c, mx_ns now);

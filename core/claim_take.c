@@ -58,8 +58,9 @@ static void prepare_round(struct mx_claim *c, mx_ns now)
 	claim_votes_cancel(c);
 	for (u32 i = 0; i < c->nslots; i++) {
 		c->slot[i].fenced = false;
-		c->slot[i].gone = false;
+		c->slot[i].gone = c->slot[i].lacking = false;
 		c->slot[i].lease_from = 0;
+		c->slot[i].fenced_at = 0;
 	}
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
 	c->body_len = mx_prepare_req_encode(c->body, MX_CTL_BODY_MAX, &r);
@@ -233,6 +234,10 @@ static void take_end(struct mx_claim *c, enum mx_status st, mx_ns now)
 	claim_votes_cancel(c);
 	c->state = held ? MX_CLAIM_LOST : MX_CLAIM_FOUND;
 	c->was_held = false;
+	if (held) {
+		claim_edits_fail(c, MX_ST_FENCED, now);
+		claim_bits_fail(c, MX_ST_FENCED, now);
+	}
 	if (!held)
 		claim_finish(c, st, now);
 	else if (c->ops.changed)
@@ -394,7 +399,7 @@ static void lease_push(struct mx_claim *c, mx_ns now)
 		mx_ns last = mx_max_u64(s->lease_from, s->lease_sent);
 		u32 n;
 
-		if (s->lease_busy || !s->peer || s->gone || (s->new && !s->old && !s->told) ||
+		if (s->lease_busy || !s->peer || s->gone || s->lacking || (s->new && !s->old && !s->told) ||
 		    now < last + c->conf.lease / 3)
 			continue;
 		n = mx_lease_req_encode(s->lease_req, sizeof s->lease_req, &r);
@@ -461,6 +466,83 @@ void claim_lost(struct mx_claim *c, mx_ns now)
 	prepare_later(c, now);
 }
 
+/*
+ * A recorded holder that missed its first ACCEPT says NOT_HOLDER while the others
+ * go on. It is sent the descriptor in force, then the bitmap. Until it is filled
+ * it votes with bits missing, which is safe: everything before was decided by
+ * the other holders, and one of them is in every majority.
+ */
+static void repair_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, vote);
+
+	(void)body;
+	(void)len;
+	s->vote_busy = false;
+	s->vote_retry = now + CLAIM_RETRY;
+	if (st == MX_OK && claim_slot_is_node(s)) {
+		s->lacking = false;
+		s->filling = true;
+		s->sync_chunk = 0;
+		s->lease_from = s->vote_sent;
+	}
+	claim_tick_at(s->c, now);
+}
+
+static void repair(struct mx_claim *c, mx_ns now)
+{
+	bool ready = false;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		if (s->old && s->gone && claim_slot_is_node(s)) {
+			s->gone = false;
+			s->lacking = true;
+		}
+		if (!s->lacking || s->vote_busy || now < s->vote_retry || c->writing)
+			continue;
+		if (!ready) {
+			struct mx_accept_req r = {
+				.lease_ms = (u32)(c->conf.lease / MX_MS),
+				.claimant = c->cur->owner,
+				.desc = c->cur,
+			};
+
+			claim_votes_cancel(c);
+			c->body_len = mx_accept_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+			ready = true;
+		}
+		s->vote_busy = true;
+		s->vote_sent = now;
+		mx_call_start(&s->vote, s->peer, MX_OP_ACCEPT, c->body, c->body_len, CLAIM_CALL,
+			      now, repair_done);
+	}
+}
+
+/*
+ * A holder may have promised a higher ballot to somebody who never got a
+ * majority: it refuses us for ever, and one more loss would cost the majority.
+ * The claim is then taken anew above that ballot.
+ */
+static bool refused_for_long(struct mx_claim *c, mx_ns now)
+{
+	bool long_ago = false;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		if (!s->fenced || !s->old)
+			s->fenced_at = 0;
+		else if (!s->fenced_at)
+			s->fenced_at = now;
+		else
+			long_ago |= now >= s->fenced_at + CLAIM_FENCED;
+	}
+	return long_ago && c->conf.reclaim && c->seen > c->epoch && c->seen < MX_EPOCH_MAX &&
+	       !c->writing && !c->bits_flying && !c->reading;
+}
+
 static void release_tick(struct mx_claim *c, mx_ns now)
 {
 	if (claim_majority(c, claim_voted) || now >= c->deadline) {
@@ -489,10 +571,18 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 		release_tick(c, now);
 		return;
 	}
+	if (refused_for_long(c, now)) {
+		c->was_held = true;
+		c->rounds = 0;
+		c->deadline = MX_NEVER;
+		prepare_start(c, now);
+		return;
+	}
 	lease_push(c, now);
+	repair(c, now);
 	claim_edit_tick(c, now);
 	claim_bits_tick(c, now);
-	if (c->writing || c->bits_flying || c->reading)
+	if (c->writing || c->bits_flying || c->reading || claim_filling(c))
 		at = mx_min_u64(at, now + CLAIM_TICK);
 	/* What callbacks of this tick asked for is begun at once. */
 	if ((!c->writing && !mx_list_empty(&c->edits)) || (c->reading && !c->reading_on && !c->changing))
