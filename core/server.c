@@ -148,7 +148,7 @@ static void on_peer(void *user, struct mx_peer *p, enum mx_peer_state st, bool r
 static void on_message(void *user, struct mx_peer *p, const struct mx_head *h, const u8 *head,
 		       const u8 *payload, mx_ns now)
 {
-	struct mx_speer *sp = mx_srv_peer(user, p);
+	struct mx_speer *sp = mx_peer_user(p);
 
 	(void)now;
 	if (sp)
