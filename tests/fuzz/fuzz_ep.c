@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * An endpoint of each role against whatever comes in: datagrams of the input's
- * bytes, with session, number and checksum made right so that they get past the
- * outer checks, between time passing, calls, restarts and real traffic. Memory
+ * bytes, and ones that passed before with bytes changed, with session, number and
+ * checksum made right so that they get past the outer checks; between time
+ * passing, calls, restarts and real traffic. Memory
  * must stay bounded and all of it must be freed in the end.
  */
 #include "tests/unit/ep_net.h"
@@ -76,6 +77,54 @@ static void inject(int i, u32 how)
 	free(copy);
 }
 
+/* The last datagrams that passed. */
+#define PAST	32
+static struct { u32 len; int to; u8 data[2048]; } past[PAST];
+static u32 npast;
+
+static bool tap(struct net *n, struct dgram *d)
+{
+	(void)n;
+	if (d->len <= sizeof past[0].data) {
+		past[npast % PAST].len = d->len;
+		past[npast % PAST].to = d->to.port - 7000;
+		memcpy(past[npast % PAST].data, d->data, d->len);
+		npast++;
+	}
+	return true;
+}
+
+/* One of them again: some bytes changed, cut, the number a new one. */
+static void again(u32 how)
+{
+	u32 k = npast ? byte() % mx_min_u32(npast, PAST) : 0, changes = byte() % 8, len, heads;
+	struct tnode *t;
+	struct mx_sess *s;
+	u8 *copy;
+
+	if (!npast || past[k].to > 1)
+		return;
+	t = &net.n[past[k].to];
+	len = past[k].len;
+	copy = malloc(len);
+	memcpy(copy, past[k].data, len);
+	while (changes--) {
+		u32 at = byte() | byte() << 8;
+
+		copy[how & 1 ? at % len : at % mx_min_u32(len, 400)] = (u8)byte();
+	}
+	if (how & 2)
+		len = mx_min_u32(len, MX_OUTER + byte() * 8);
+	s = mx_sess_find(t->ep, mx_ld32(copy + 8));
+	if (s && how & 4)
+		mx_st64(copy + 16, s->rx_top + 1);
+	heads = mx_ld16(copy + 4);
+	if (heads % 8 == 0 && MX_OUTER + heads <= len && copy[1] != MX_KIND_SEALED)
+		mx_outer_seal_crc(copy, heads);
+	mx_ep_rx(t->ep, net.now, &net.n[1 - past[k].to].addr, copy, len);
+	free(copy);
+}
+
 static void start_call(u32 k, struct mx_peer *p)
 {
 	struct fcall *f = &calls[k % 4];
@@ -123,6 +172,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memset(s.key.key, 1, 32);
 		memset(c.key.key, 1, 32);
 	}
+	npast = 0;
+	net.mtu = how & 4 ? 1500 : 65535;
+	net.tap = tap;
 	net.n[0].echo = true;
 	net_start(&net, 0, &s);
 	net_start(&net, 1, &c);
@@ -133,8 +185,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (left) {
 		how = byte();
 		switch (how >> 5) {
-		case 0: case 1: inject(0, byte()); break;
-		case 2: case 3: inject(1, byte()); break;
+		case 0: inject(0, byte()); break;
+		case 1: inject(1, byte()); break;
+		case 2: case 3: again(how); break;
 		case 4: net_for(&net, (mx_ns)(how & 31) * MX_MS); break;
 		case 5: start_call(how, p); break;
 		case 6:
