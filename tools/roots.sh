@@ -50,6 +50,8 @@ root_base() {
 		roots_make "$suite" "$tar.new" --variant=apt --format=tar \
 			--skip=cleanup/apt/lists || return 1
 		mv "$tar.new" "$tar"
+		# Where tests keep what apt fetched for roots of this release.
+		find "$cache/roots" -path "*/archives-$suite/*" -type f -ctime +60 -delete
 	fi
 	exec 7>&-
 	echo "$tar"
@@ -65,7 +67,8 @@ root_build() {
 	flock 7
 	if [ ! -e "$root.complete" ]; then
 		echo "making a root of Debian $suite to build in (a minute or so)" >&2
-		rm -rf "$root"
+		# Also those with other packages: they are older.
+		rm -rf --one-file-system "$cache/roots/build-$suite-"*[0-9a-f]{,.complete,.log}
 		roots_make "$suite" "$root" --variant=buildd --format=directory \
 			--include="$list" || return 1
 		touch "$root.complete"

@@ -9,7 +9,8 @@
 #   debs=(FILE...)                 our packages, copied to /debs in the root
 #   prepare_root SUITE [PACKAGE..] makes $root, and fills apt's cache with what our
 #                                  packages and these need
-#   box_start_plain SUITE          starts the box, box_stop ends it
+#   box_start_plain SUITE          starts the box; box_stop ends it
+#   box_start_systemd SUITE        with systemd, which the root must have
 #   box COMMAND..., box_sh TEXT    runs that in it
 #   apt_install PACKAGE...         by apt, which has its cache and no network
 #
@@ -29,9 +30,9 @@ box_end() {
 }
 e2e_at_end=box_end
 
-# box_start ARCHIVES COMMAND...: with that as its first process.
+# box_start SUITE COMMAND...: with that as its first process.
 box_start() {
-	local archives=$1
+	local archives=$cache/roots/archives-$1
 	shift
 	mkdir -p "$root/var/cache/apt/archives" "$root/sys/fs/cgroup"
 	touch "$root/.test-box"
@@ -81,6 +82,21 @@ box_start_plain() {
 	box_start "$1" /bin/bash -c 'while :; do sleep 3600 & wait $!; done'
 }
 
+box_start_systemd() {
+	local state deadline=$((SECONDS + 30))
+	box_start "$1" /lib/systemd/systemd --system --unit=multi-user.target
+	while [ "$SECONDS" -lt "$deadline" ]; do
+		# It says "degraded" when a service failed that cannot run here.
+		state=$(box systemctl is-system-running 2>&1) || :
+		case $state in
+		running | degraded) return 0 ;;
+		esac
+		sleep 0.2
+	done
+	echo "systemd is not running after 30 seconds: $state"
+	return 1
+}
+
 box() {
 	[ -n "$box_pid" ] || return 1
 	nsenter --target "$box_pid" --mount --net --pid --uts --ipc --cgroup --root --wd \
@@ -118,6 +134,8 @@ unpack_root() {
 	local tar
 	[ -z "$root" ] || rm -rf --one-file-system "$root"
 	tar=$(root_base "$1")
+	# What a script that was killed left behind.
+	find "$cache/roots" -maxdepth 1 -name 'test-*' -mtime +1 -exec rm -rf --one-file-system {} +
 	root=$(mktemp -d "$cache/roots/test-XXXXXX")
 	chmod 755 "$root"
 	tar -x -C "$root" -f "$tar"
@@ -142,5 +160,4 @@ prepare_root() {
 			return 1
 		}
 	fi
-	box_start_plain "$archives"
 }

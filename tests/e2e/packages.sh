@@ -3,7 +3,8 @@
 # shellcheck disable=SC2154
 #
 # The Debian packages in a clean root of a release, for sourcing by numbered scripts
-# after lib.sh, which then call packages_test RELEASE QEMU-SERIES.
+# after lib.sh, which then call packages_test RELEASE QEMU-SERIES. (systemd.sh has the
+# same with systemd running.)
 #
 # The root is a folder made from a cached archive. What runs in it runs in its own
 # mount, process and network namespaces: apt finds all it needs in its cache, filled
@@ -478,16 +479,25 @@ build_debs() {
 	for deb in $list; do debs+=("$top/$deb"); done
 }
 
-packages_test() {
-	local release=$1 series=$2 options=()
+packages_need() {
 	need mmdebstrap:mmdebstrap unshare:util-linux nsenter:util-linux ip:iproute2 jq:jq readelf:binutils
 	[ "$(id -u)" = 0 ] || skip_all "Debian roots need root"
-	[ "$release" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ] ||
-		options=(--release "$release")
-	if step "the packages for $release are built" "$work/build-deb.log" \
-		build_debs "${options[@]}"; then
+}
+
+# packages_built RELEASE: as the first test.
+packages_built() {
+	local options=()
+	[ "$1" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ] || options=(--release "$1")
+	step "the packages for $1 are built" "$work/build-deb.log" build_debs "${options[@]}"
+}
+
+packages_test() {
+	local release=$1 series=$2
+	packages_need
+	if packages_built "$release"; then
 		test_contents
 		if step "there is a clean root of $release" "$work/root.log" prepare_root "$release"; then
+			box_start_plain "$release"
 			snapshot >"$work/before"
 			install_systemctl
 			test_use "$series"
