@@ -32,6 +32,7 @@ GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 .PHONY: all help deps-% demo check check-quick check-long sim fuzz bench install deb \
 	qemu-module units unit-check freestanding clean
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 all: deps-build $(B)/memxd $(B)/memxctl $(B)/memx-bench
 
