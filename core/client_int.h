@@ -3,14 +3,20 @@
  * Inside the client. Files and what they own:
  *
  *	client.c	the instance: members of the endpoint that serve us, delivery
- *	req.c		requests: splitting, order of writes by extent, completion
- *	io.c		one part under way: messages, fragments, repeats, window
+ *	req.c		requests: splitting, completion, policy
+ *	act.c		extents being written: order, allocation bit
+ *	read.c		reads and block status
+ *	io.c		one part under way: messages sent, repeats, window
+ *	answer.c	what comes back for it
  *	map.c		the page map
  *	vol.c		a volume's life: open, close, lease, events, policy
  *	vs.c		a volume's servers: session, seal, list, end of an incarnation
- *	place.c		choosing servers, enrolling them, edits of the descriptor
+ *	rebuild.c	the map from what servers and holders know
+ *	place.c		choosing servers, enrolling them
+ *	edit.c		edits of the descriptor
  *	move.c		moving an extent
- *	volops.c	operations by name
+ *	resize.c	changing the size
+ *	volops.c	operations by name (ops_int.h)
  *
  * Objects on the path of a request are taken from pools made at open:
  *  - struct mx_io, a part: at most MX_IO_BLOCKS_MAX blocks of one extent (zeroes
@@ -446,8 +452,15 @@ void mx_vol_pump(struct mx_vol *v, mx_ns now);
 void mx_vol_end_all(struct mx_vol *v, enum mx_status st, mx_ns now);
 struct mx_io *mx_io_get(struct mx_vol *v);		/* NULL: none free */
 void mx_io_put(struct mx_io *io);
+void mx_part_end(struct mx_io *io, enum mx_status st, mx_ns now);
+void mx_part_finish(struct mx_io *io, enum mx_status st);	/* of no list and no act any more */
+bool mx_vol_policy(struct mx_vol *v, mx_ns now);	/* fail_after */
+
+/* act.c */
 struct mx_act *mx_act_get(struct mx_vol *v, u32 extent);	/* NULL: none free */
+void mx_act_submit(struct mx_act *a, struct mx_io *io, mx_ns now);
 void mx_act_run(struct mx_act *a, mx_ns now);
+void mx_act_leave(struct mx_act *a, const struct mx_io *io);	/* it is not under way any more */
 void mx_act_hold(struct mx_act *a, enum mx_hold why);
 void mx_act_release(struct mx_act *a, mx_ns now);	/* hold is over */
 void mx_acts_retry(struct mx_vol *v, mx_ns now);
@@ -455,12 +468,16 @@ void mx_act_clear(struct mx_act *a, mx_ns now);	/* nothing is left of it: forget
 void mx_act_dropped(struct mx_vs *s, u32 extent, u32 gen, mx_ns now);
 void mx_act_set_bit(struct mx_act *a, mx_ns now);
 void mx_act_fail_full(struct mx_act *a, enum mx_status st, mx_ns now);
+void mx_write_end(struct mx_io *io, enum mx_status st, mx_ns now);
+void mx_part_reroute(struct mx_io *io, mx_ns now);	/* sent or parked; its extent is elsewhere now */
+
+/* read.c */
+enum mx_ext_state mx_seen_as(const struct mx_ent *e);
+void mx_read_go(struct mx_io *io, mx_ns now);		/* by what the map says now */
 void mx_reads_retry(struct mx_vol *v, mx_ns now);	/* unknown ones */
 void mx_reads_reroute(struct mx_vol *v, u32 extent, mx_ns now);	/* those under way to it */
-void mx_read_go(struct mx_io *io, mx_ns now);		/* by what the map says now */
-void mx_part_end(struct mx_io *io, enum mx_status st, mx_ns now);
-void mx_part_reroute(struct mx_io *io, mx_ns now);	/* sent or parked; its extent is elsewhere now */
-bool mx_vol_policy(struct mx_vol *v, mx_ns now);	/* fail_after */
+bool mx_stat_begin(struct mx_vol *v, struct mx_blkstat_req *r, mx_ns now);	/* false: no part free */
+void mx_stat_done(struct mx_blkstat_req *r, enum mx_status st);
 static inline struct mx_act *mx_ent_act(const struct mx_vol *v, const struct mx_ent *e)
 {
 	return e->act ? &v->acts[e->act - 1] : NULL;
@@ -483,6 +500,11 @@ void mx_io_again(struct mx_io *io, mx_ns now);	/* from its first message, under 
 void mx_srv_pump(struct mx_srv *s, mx_ns now);
 void mx_srv_timer(struct mx_timer *t, mx_ns now);
 void mx_srv_hurry(struct mx_srv *s, mx_ns now);	/* it is back: repeat at once */
+void mx_io_resend(struct mx_io *io);		/* what is missing */
+void mx_io_pause(struct mx_io *io, mx_ns now);	/* the server is busy */
+void mx_io_answered(struct mx_io *io, u32 bytes);	/* so much less is under way */
+void mx_srv_arm(struct mx_srv *s, mx_ns due);
+/* answer.c */
 void mx_io_message(struct mx_client *c, struct mx_peer *p, const struct mx_head *h,
 		   const u8 *head, const u8 *payload, mx_ns now);
 static inline u64 mx_vol_next_num(struct mx_vol *v) { return mx_num(v->epoch, ++v->seq); }
