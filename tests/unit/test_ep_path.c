@@ -114,6 +114,29 @@ static void mtu__acceptor_falls_back_on_repeats(void **state)
 	net_end(&net);
 }
 
+/* Neither a large request nor its large reply gets stuck on a path that has got
+ * narrower. */
+static void mtu__calls_go_on_after_the_path_narrowed(void **state)
+{
+	enum keying k;
+
+	for (k = PLAIN; k <= CLUSTER; k++) {
+		struct mx_peer *p = two(1, k);
+		struct tcall *t;
+
+		assert_true(wait_state(p, MX_PEER_UP, MX_SEC));
+		net_for(&net, 20 * MX_MS);
+		net.n[0].echo = true;
+		net.mtu = 1500;
+		t = call_new(p, 40000, 30 * MX_SEC);
+		call_wait(t, 30 * MX_SEC);
+		assert_int_equal(t->st, MX_OK);
+		assert_true(t->right);
+		free(t);
+		net_end(&net);
+	}
+}
+
 /* Silence is not the size's fault. */
 static void mtu__cut_path_keeps_the_size(void **state)
 {
@@ -304,6 +327,7 @@ int main(void)
 		cmocka_unit_test(mtu__ip6_and_carrier_limits),
 		cmocka_unit_test(mtu__falls_back_and_recovers),
 		cmocka_unit_test(mtu__acceptor_falls_back_on_repeats),
+		cmocka_unit_test(mtu__calls_go_on_after_the_path_narrowed),
 		cmocka_unit_test(mtu__cut_path_keeps_the_size),
 		cmocka_unit_test(window__grows_when_used_and_is_halved_once_a_round_trip),
 		cmocka_unit_test(rtt__estimator),
