@@ -470,6 +470,15 @@ static bool before(const struct ck_op *c, const struct ck_op *x)
 	return c->done && c->done < x->submit;
 }
 
+/* A discard is a wish: of a lost page it only takes effect on the whole. */
+static bool stays_lost(const struct ck_op *w, u64 blk, const struct ck_cand *k)
+{
+	u64 page = blk - blk % PAGE_BLOCKS;
+
+	return w->kind == CK_DISCARD && k->val == CK_LOST &&
+	       (w->blk > page || w->blk + w->n < page + PAGE_BLOCKS);
+}
+
 static void end_write(struct ck_vol *v, u32 op, enum ck_end how)
 {
 	struct ck *c = v->ck;
@@ -484,7 +493,7 @@ static void end_write(struct ck_vol *v, u32 op, enum ck_end how)
 			struct ck_cand *k = &b->c[i];
 			const struct ck_op *o = &c->ops[k->op];
 
-			if (k->gone != NOT_YET)
+			if (k->gone != NOT_YET || stays_lost(w, blk, k))
 				continue;
 			if (how == CK_REFUSED) {
 				if (k->op == op)
@@ -683,47 +692,73 @@ void ck_lost(struct ck_vol *v, u32 extent)
 		blk_add(v, blk_get(v, (u64)extent * EXT_BLOCKS + i), CK_LOST, op);
 }
 
-u32 ck_shrink_begin(struct ck_vol *v, u64 blk)
+static bool has_cand(const struct ck_blk *b, u32 op)
+{
+	u16 k;
+
+	for (k = 0; k < b->n; k++)
+		if (b->c[k].op == op)
+			return true;
+	return false;
+}
+
+/* Every block from @blk on that was ever touched may be zeros by @op. */
+static void cut_off(struct ck_vol *v, u64 blk, u32 op)
 {
 	struct ck_ext *e;
-	u32 op = op_new(v->ck, NULL, CK_RESIZE, blk, 0), i, b;
+	u32 i, b;
 
 	for (i = 0; i < EXT_HASH; i++)
 		for (e = v->ext[i]; e; e = e->next)
 			for (b = 0; b < EXT_BLOCKS; b++)
-				if (e->blk[b].c && (u64)e->no * EXT_BLOCKS + b >= blk)
+				if (e->blk[b].c && (u64)e->no * EXT_BLOCKS + b >= blk &&
+				    !has_cand(&e->blk[b], op))
 					blk_add(v, &e->blk[b], CK_ZERO, op);
+}
+
+u32 ck_shrink_begin(struct ck_vol *v, u64 blk)
+{
+	u32 op = op_new(v->ck, NULL, CK_RESIZE, blk, 0);
+
+	cut_off(v, blk, op);
 	return op;
+}
+
+/* @cut: its page is cut in two, of which one part stays. */
+static void shrunk(struct ck *c, struct ck_blk *b, u32 op, enum ck_end how, bool cut)
+{
+	u16 k;
+
+	for (k = 0; k < b->n; k++) {
+		struct ck_cand *x = &b->c[k];
+
+		if (x->gone != NOT_YET)
+			continue;
+		if (how == CK_REFUSED && x->op == op)
+			x->gone = 0;
+		if (how == CK_OK && before(&c->ops[x->op], &c->ops[op]) && !(cut && x->val == CK_LOST))
+			x->gone = c->ops[op].done;
+	}
 }
 
 void ck_shrink_end(struct ck_vol *v, u32 op, u64 blk, enum ck_end how)
 {
 	struct ck *c = v->ck;
-	struct ck_op *o = &c->ops[op];
 	struct ck_ext *e;
 	u32 i, b;
-	u16 k;
 
-	o->done = ck_stamp(c);
-	o->how = (u8)how;
+	if (how != CK_REFUSED)		/* also what was written meanwhile */
+		cut_off(v, blk, op);
+	c->ops[op].done = ck_stamp(c);
+	c->ops[op].how = (u8)how;
 	if (how != CK_OK && how != CK_REFUSED)
 		return;
 	for (i = 0; i < EXT_HASH; i++)
 		for (e = v->ext[i]; e; e = e->next)
-			for (b = 0; b < EXT_BLOCKS; b++) {
-				if ((u64)e->no * EXT_BLOCKS + b < blk)
-					continue;
-				for (k = 0; k < e->blk[b].n; k++) {
-					struct ck_cand *x = &e->blk[b].c[k];
-
-					if (x->gone != NOT_YET)
-						continue;
-					if (how == CK_REFUSED && x->op == op)
-						x->gone = 0;
-					if (how == CK_OK && before(&c->ops[x->op], o))
-						x->gone = o->done;
-				}
-			}
+			for (b = 0; b < EXT_BLOCKS; b++)
+				if ((u64)e->no * EXT_BLOCKS + b >= blk)
+					shrunk(c, &e->blk[b], op, how, (u64)e->no * EXT_BLOCKS + b <
+					       (blk + PAGE_BLOCKS - 1) / PAGE_BLOCKS * PAGE_BLOCKS);
 }
 
 void ck_recovered(struct ck_vol *v)

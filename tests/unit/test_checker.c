@@ -243,6 +243,18 @@ static void lost__written_anew(void **state)
 	assert_true(COMPLAINS("no crash", read_lost(h, h->a, 0, 8)));
 }
 
+static void lost__part_of_a_page_discarded(void **state)
+{
+	struct hist *h = *state;
+
+	write_ok(h, h->a, 0, 8);
+	ck_lost(h->v, 0);
+	ck_end(h->v, ck_begin(h->a, CK_DISCARD, 0, 4), CK_OK, NULL);
+	read_lost(h, h->a, 0, 8);
+	ck_end(h->v, ck_begin(h->a, CK_DISCARD, 0, 8), CK_OK, NULL);
+	assert_true(COMPLAINS("no crash", read_lost(h, h->a, 0, 8)));
+}
+
 static void owner__two_without_force(void **state)
 {
 	struct hist *h = *state;
@@ -324,7 +336,7 @@ int main(void)
 		T(discard__reads_zeros), T(torn__half_of_an_acknowledged_page),
 		T(torn__two_under_way), T(torn__not_across_pages_nor_for_partial_writes),
 		T(fickle__any_version_until_one_is_seen), T(lost__only_after_a_crash),
-		T(lost__never_zeros), T(lost__written_anew), T(owner__two_without_force),
+		T(lost__never_zeros), T(lost__written_anew), T(lost__part_of_a_page_discarded), T(owner__two_without_force),
 		T(owner__forced_may_overlap_but_not_in_an_extent),
 		T(owner__old_writes_end_with_the_new_owner),
 		T(shrink__what_was_cut_off_comes_back_as_zeros), T(close__with_a_request_under_way),
