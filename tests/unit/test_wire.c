@@ -194,19 +194,26 @@ static void walk__sums_must_agree(void **state)
 
 /* ---- messages: one row each, encoded into buf ---- */
 
-static bool dec_read(const struct mx_head *h) { struct mx_read m; return mx_read_decode(buf, h, &m); }
-static bool dec_rd(const struct mx_head *h) { struct mx_read_data m; return mx_read_data_decode(buf, h, &m); }
-static bool dec_write(const struct mx_head *h) { struct mx_write m; return mx_write_decode(buf, h, &m); }
-static bool dec_zero(const struct mx_head *h) { struct mx_zero m; return mx_zero_decode(buf, h, &m); }
-static bool dec_ack(const struct mx_head *h) { struct mx_write_ack m; return mx_write_ack_decode(buf, h, &m); }
-static bool dec_bs(const struct mx_head *h) { struct mx_blkstat m; return mx_blkstat_decode(buf, h, &m); }
-static bool dec_bsd(const struct mx_head *h) { struct mx_blkstat_data m; return mx_blkstat_data_decode(buf, h, &m); }
-static bool dec_ctl(const struct mx_head *h) { struct mx_ctl m; return mx_ctl_decode(buf, h, &m); }
-static bool dec_hello(const struct mx_head *h) { struct mx_hello m; return mx_hello_decode(buf, h, &m); }
-static bool dec_retry(const struct mx_head *h) { struct mx_retry m; return mx_retry_decode(buf, h, &m); }
-static bool dec_welcome(const struct mx_head *h) { struct mx_welcome m; return mx_welcome_decode(buf, h, &m); }
-static bool dec_reject(const struct mx_head *h) { struct mx_rejectmsg m; return mx_rejectmsg_decode(buf, h, &m); }
-static bool dec_announce(const struct mx_head *h) { struct mx_announce m; return mx_announce_decode(buf, h, &m); }
+#define DEC(name, type)							\
+	static bool name(const struct mx_head *h)			\
+	{								\
+		struct type m;						\
+									\
+		return type##_decode(buf, h, &m);			\
+	}
+DEC(dec_read, mx_read)
+DEC(dec_rd, mx_read_data)
+DEC(dec_write, mx_write)
+DEC(dec_zero, mx_zero)
+DEC(dec_ack, mx_write_ack)
+DEC(dec_bs, mx_blkstat)
+DEC(dec_bsd, mx_blkstat_data)
+DEC(dec_ctl, mx_ctl)
+DEC(dec_hello, mx_hello)
+DEC(dec_retry, mx_retry)
+DEC(dec_welcome, mx_welcome)
+DEC(dec_reject, mx_rejectmsg)
+DEC(dec_announce, mx_announce)
 
 static const u8 bytes[128];
 static const u32 crcs[MX_IO_BLOCKS_MAX] = { 1, 2, 3, 4, 5 };
