@@ -9,28 +9,57 @@
 #define JOBS_MIN	128u
 #define VOLUMES_DEFAULT	4096u
 #define CARE_DEFAULT	(60 * MX_SEC)
+#define CTL_MIN		(128u << 10)	/* memory of control that is set aside */
+#define CTL_MAX		(16u << 20)
 #define WORK_RETRY	(10 * MX_MS)	/* the port had no memory */
 
 /* ---- memory of control ---- */
 
+/* What is charged to the store for @used bytes: the budget in any case. */
+static u64 ctl_charge(const struct mx_server *s, u64 used)
+{
+	return mx_max_u64(used, s->ctl_budget);
+}
+
 void *mx_srv_alloc(struct mx_server *s, size_t n)
 {
+	u64 more = ctl_charge(s, s->ctl_used + n) - ctl_charge(s, s->ctl_used);
 	void *p;
 
-	if (mx_store_room(s->store) < n)
+	if (more && mx_store_room(s->store) < more)
 		return NULL;
 	p = s->port->alloc(s->port->ctx, n);
-	if (p)
-		mx_store_charge(s->store, (s64)n);
+	if (!p)
+		return NULL;
+	mx_store_charge(s->store, (s64)more);
+	s->ctl_used += n;
 	return p;
 }
 
 void mx_srv_free(struct mx_server *s, void *p, size_t n)
 {
+	u64 less = ctl_charge(s, s->ctl_used) - ctl_charge(s, s->ctl_used - n);
+
 	if (!p)
 		return;
 	s->port->free(s->port->ctx, p, n);
-	mx_store_charge(s->store, -(s64)n);
+	mx_store_charge(s->store, -(s64)less);
+	s->ctl_used -= n;
+}
+
+/*
+ * Set aside from the start, so that a full server can still be talked to: peers
+ * come, descriptors change, volumes are deleted.
+ */
+static bool ctl_set_aside(struct mx_server *s)
+{
+	u64 n = s->ctl_used + mx_min_u64(mx_max_u64(s->conf.store.ceiling >> 11, CTL_MIN), CTL_MAX);
+
+	if (mx_store_room(s->store) < n - s->ctl_used)
+		return false;
+	mx_store_charge(s->store, (s64)(n - s->ctl_used));
+	s->ctl_budget = n;
+	return true;
 }
 
 /* ---- jobs ---- */
@@ -78,8 +107,8 @@ static bool jobs_new(struct mx_server *s)
 {
 	u32 n = s->conf.jobs, i;
 
-	if (!n)		/* one for each 128 KiB: a share of a small server worth bounding */
-		n = (u32)mx_min_u64(mx_max_u64(s->conf.store.ceiling >> 17, JOBS_MIN), JOBS_DEFAULT);
+	if (!n)		/* one for each 256 KiB: a share of a small server worth bounding */
+		n = (u32)mx_min_u64(mx_max_u64(s->conf.store.ceiling >> 18, JOBS_MIN), JOBS_DEFAULT);
 	s->jobs = mx_srv_alloc(s, n * sizeof *s->jobs);
 	if (!s->jobs)
 		return false;
@@ -307,7 +336,7 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 	s->scratch = mx_srv_alloc(s, sizeof *s->scratch);
 	s->scratch2 = mx_srv_alloc(s, sizeof *s->scratch2);
 	s->reserves = mx_srv_alloc(s, RESERVES_MAX * sizeof *s->reserves);
-	if (!s->scratch || !s->scratch2 || !s->reserves || !jobs_new(s))
+	if (!s->scratch || !s->scratch2 || !s->reserves || !jobs_new(s) || !ctl_set_aside(s))
 		goto err;
 	s->ep = mx_ep_new(port, &s->conf.ep, &server_ops, s, now);
 	if (!s->ep || !mx_care_init(s))
@@ -338,6 +367,7 @@ void mx_server_free(struct mx_server *s)
 		mx_srv_free(s, s->scratch2, sizeof *s->scratch2);
 		mx_srv_free(s, s->reserves, RESERVES_MAX * sizeof *s->reserves);
 		mx_srv_free(s, s->jobs, s->njobs * sizeof *s->jobs);
+		mx_store_charge(s->store, -(s64)s->ctl_budget);
 		mx_store_free(s->store);
 	}
 	s->port->free(s->port->ctx, s, sizeof *s);

@@ -91,6 +91,7 @@ struct mx_server {
 	struct mx_ep *ep;
 	struct mx_store *store;
 	struct mx_server_stats st;
+	u64 ctl_used, ctl_budget;	/* bytes of mx_srv_alloc; charged: the larger */
 	u32 load;
 	bool leaving;
 	mx_ns started;

@@ -347,7 +347,7 @@ static void bits__set_clear_chunk_get(void **state)
 
 	assert_int_equal(bits(w, d->uuid, 1, MX_BITS_SET, 0, list), MX_ST_NOT_HOLDER);
 	assert_int_equal(accept_by(w, 1, d, 2, 1, 0, 9), MX_OK);
-	meta = mx_store_stats(mx_server_store(w->srv[1]))->meta_bytes;
+	meta = w->srv[1]->ctl_used;
 	h = mx_held_find(w->srv[1], d->uuid);
 	mx_st32(list, 5);
 	mx_st32(list + 4, 32768 * 3 + 9);
@@ -383,8 +383,7 @@ static void bits__set_clear_chunk_get(void **state)
 	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_CLEAR, 2, list), MX_OK);
 	assert_int_equal(h->bits_set, 0);
 	/* only the table of chunks is left */
-	assert_int_equal(mx_store_stats(mx_server_store(w->srv[1]))->meta_bytes,
-			 meta + h->nchunks * sizeof(void *));
+	assert_int_equal(w->srv[1]->ctl_used, meta + h->nchunks * sizeof(void *));
 	free(d);
 	w_free(w);
 }

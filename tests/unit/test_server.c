@@ -362,6 +362,84 @@ static void stats__are_lines_of_key_and_value(void **state)
 	w_free(w);
 }
 
+/* On a full server pages are replaced, clients come, volumes are opened and deleted. */
+static void full__can_still_be_talked_to(void **state)
+{
+	struct world *w = w_new(1);
+	struct mx_server_conf c = srv_conf(w, 1);
+	struct mx_ep_conf cc = net_conf(false, 5);
+	struct mx_desc *d, *e;
+	const struct mx_store_stats *st;
+	u8 *buf = malloc(BLOCKS_MAX * 512);
+	enum mx_status s = MX_OK;
+	u64 seq = 0;
+	u32 i, n;
+
+	c.store.ceiling = 8 << 20;
+	assert_non_null(srv_start(w, 1, &c));
+	st = mx_store_stats(mx_server_store(w->srv[1]));
+	d = w_desc(w, "vm1", 7, 1);
+	e = w_desc(w, "vm2", 8, 1);
+	assert_int_equal(w_accept(w, 1, d, 1000, &d->owner), MX_OK);
+	assert_int_equal(w_seal(w, 1, d, 1), MX_OK);
+	memset(buf, 9, BLOCKS_MAX * 512);
+	for (n = 0; s == MX_OK; n++)
+		s = w_write(w, 1, UU, mx_num(1, ++seq), 1, n / 256, n % 256 * 8, 8, buf, 0);
+	assert_int_equal(s, MX_ST_FULL);
+	assert_true(n > 1200);
+	assert_int_equal(st->meta_bytes + st->data_bytes <= 8 << 20, 1);
+	for (i = 0; i < 20; i++) {
+		net_stop(&w->net, 0);
+		memset(w->peer, 0, sizeof w->peer);
+		cc.node.id = 5 + i;
+		w->net.n[0].addr.port++;
+		w_client_conf(w, &cc);
+		w->net.n[0].addr.a[3] = (u8)(2 + i);
+		e->epoch = 1 + i;
+		e->owner = *mx_ep_node(w->net.n[0].ep);
+		assert_int_equal(w_accept(w, 1, e, 0, &e->owner), MX_OK);
+		assert_int_equal(w_seal(w, 1, e, 1 + i), MX_OK);
+		assert_int_equal(w_write(w, 1, UU, mx_num(1, ++seq), 1, 0, i * 8 + 3, 7, buf, 0), MX_OK);
+		assert_int_equal(w_read(w, 1, UU, 1, 1, 0, i * 8, 24, buf), MX_OK);
+	}
+	assert_int_equal(st->meta_bytes + st->data_bytes <= 8 << 20, 1);
+	d->state = MX_VOL_DELETED;
+	d->version = 2;
+	assert_int_equal(w_accept(w, 1, d, 0, &d->owner), MX_OK);
+	assert_int_equal(w_drop(w, 1, MX_OP_DROP_VOLUME, UU, 2), MX_OK);
+	assert_true(mx_store_room(mx_server_store(w->srv[1])) > 4 << 20);
+	free(d);
+	free(e);
+	free(buf);
+	w_free(w);
+}
+
+/* All that a server takes beside its pages, as a share of what it may take. */
+static void share__of_a_whole_server(void **state)
+{
+	static const u32 mib[] = { 64, 256, 1024 };
+	u32 i;
+
+	for (i = 0; i < MX_ARRAY_SIZE(mib); i++) {
+		struct world *w = w_new(1);
+		struct mx_server_conf c = srv_conf(w, 1);
+		u64 all = (u64)mib[i] << 20, empty;
+		double share;
+
+		c.store.ceiling = all;
+		assert_non_null(srv_start(w, 1, &c));
+		empty = mx_store_stats(mx_server_store(w->srv[1]))->meta_bytes;
+		/* Full: 16 slots (776 bytes) and their share of an extent (168) for
+		 * each 64 KiB; what test_store.c measures on a filled store. */
+		share = (double)empty / (double)all + (776 + 168 / 16.0) / 65536;
+		print_message("# server of %u MiB: %.2f %% beside pages when full\n", mib[i],
+			      share * 100);
+		if (mib[i] >= 256)
+			assert_true(share <= 0.015);
+		w_free(w);
+	}
+}
+
 /* ---- keys ---- */
 
 static void keys__a_volume_key_opens_that_volume_alone(void **state)
@@ -484,6 +562,8 @@ int main(void)
 		cmocka_unit_test(extents__listed_in_pages_dropped_committed),
 		cmocka_unit_test(drop_volume__frees_all_and_is_not_sealed_again),
 		cmocka_unit_test(stats__are_lines_of_key_and_value),
+		cmocka_unit_test(full__can_still_be_talked_to),
+		cmocka_unit_test(share__of_a_whole_server),
 		cmocka_unit_test(keys__a_volume_key_opens_that_volume_alone),
 		cmocka_unit_test(sweep__every_allocation_fails_once),
 	};
