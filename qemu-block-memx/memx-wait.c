@@ -14,6 +14,7 @@
  */
 #include "memx-compat.h"
 #include <poll.h>
+#include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "memx.h"
@@ -42,7 +43,7 @@ void memx_wait_finish(MemxWait *w, enum mx_status status, const char *error)
 /* Lock held. Sees to it that the client is called at its deadline. */
 static void rearm(BDRVMemxState *s)
 {
-	mx_ns deadline = memx_deadline(s->client);
+	mx_ns deadline = MIN(memx_deadline(s->client), s->give_up_at);
 
 	/* An earlier alarm stays as it is: it finds nothing to do and comes back here.
 	 * Deadlines move with each request, and moving a timer is not free. */
@@ -114,10 +115,31 @@ static void flush_bh(void *opaque)
 	flush(s);
 }
 
+/* Lock held. */
+static void give_up(BDRVMemxState *s)
+{
+	s->give_up_at = MX_NEVER;
+	s->given_up = true;
+	if (s->vol && s->inflight) {
+		warn_report("memx: volume '%s': giving up %u requests that wait for servers, "
+			    "to exit", s->opts->volume, s->inflight);
+		mx_vol_abort(s->vol, MX_ST_TIMEOUT, memx_now());
+	}
+}
+
+void memx_give_up_at(BDRVMemxState *s, mx_ns at)
+{
+	QEMU_LOCK_GUARD(&s->lock);
+	s->give_up_at = at;
+	rearm(s);
+}
+
 /* Home thread: something came in, or the deadline is reached. */
 static void run(BDRVMemxState *s)
 {
 	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		if (memx_now() >= s->give_up_at)
+			give_up(s);
 		memx_process(s->client);
 	}
 	s->waking++;

@@ -35,7 +35,7 @@
 
 /* When the process is about to exit, requests that wait for silent servers are
  * given up after this: a policy of waiting for ever must not outlive the guest. */
-#define MEMX_EXIT_GRACE_MS	5000
+#define MEMX_EXIT_GRACE		(5 * MX_SEC)
 
 /* In the system emulators only; the tools do not have it. */
 extern void qemu_register_shutdown_notifier(Notifier *notifier) __attribute__((weak));
@@ -200,11 +200,14 @@ static void memx_await(MemxWait *w)
 	}
 }
 
+/* The library's sentences name the volume themselves. */
 static int memx_fail(BDRVMemxState *s, MemxWait *w, Error **errp)
 {
-	if (w->status != MX_OK)
+	if (w->error && *w->error)
+		error_setg(errp, "memx: %s", w->error);
+	else if (w->status != MX_OK)
 		error_setg(errp, "memx: volume '%s': %s", s->opts->volume,
-			   w->error && *w->error ? w->error : mx_status_str(w->status));
+			   mx_status_str(w->status));
 	g_free(w->error);
 	w->error = NULL;
 	return memx_errno(w->status);
@@ -280,25 +283,11 @@ static int memx_look_up(BDRVMemxState *s, Error **errp)
 	return memx_fail(s, &o.wait, errp);
 }
 
-static void memx_give_up(void *opaque)
-{
-	BDRVMemxState *s = opaque;
-
-	QEMU_LOCK_GUARD(&s->lock);
-	s->given_up = true;
-	if (s->vol && s->inflight) {
-		warn_report("memx: volume '%s': giving up %u requests that wait for servers, "
-			    "to exit", s->opts->volume, s->inflight);
-		mx_vol_abort(s->vol, MX_ST_TIMEOUT, memx_now());
-	}
-}
-
 static void memx_on_shutdown(Notifier *n, void *data)
 {
 	BDRVMemxState *s = container_of(n, BDRVMemxState, shutdown);
 
-	timer_mod(s->give_up_timer,
-		  qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + MEMX_EXIT_GRACE_MS);
+	memx_give_up_at(s, memx_now() + MEMX_EXIT_GRACE);
 }
 
 static BDRVMemxState *memx_state_init(BlockDriverState *bs, MemxOptions *opts,
@@ -311,6 +300,7 @@ static BDRVMemxState *memx_state_init(BlockDriverState *bs, MemxOptions *opts,
 	s->client = client;
 	s->state = state;
 	s->armed = MX_NEVER;
+	s->give_up_at = MX_NEVER;
 	s->spin_ns = (int64_t)opts->poll_us * 1000;
 	qemu_mutex_init(&s->lock);
 	qemu_co_mutex_init(&s->open_lock);
@@ -353,7 +343,6 @@ static int memx_open(BlockDriverState *bs, QDict *options, int flags, Error **er
 	bs->supported_write_flags = BDRV_REQ_FUA;
 	bs->supported_zero_flags = BDRV_REQ_FUA | BDRV_REQ_MAY_UNMAP | BDRV_REQ_NO_FALLBACK;
 	bs->supported_truncate_flags = BDRV_REQ_ZERO_WRITE;
-	s->give_up_timer = timer_new_ms(QEMU_CLOCK_REALTIME, memx_give_up, s);
 	if (qemu_register_shutdown_notifier) {
 		s->shutdown.notify = memx_on_shutdown;
 		qemu_register_shutdown_notifier(&s->shutdown);
@@ -369,7 +358,6 @@ static void memx_close(BlockDriverState *bs)
 	memx_detach(s);
 	if (s->shutdown.notify)
 		notifier_remove(&s->shutdown);
-	timer_free(s->give_up_timer);
 	if (s->vol)
 		memx_release(s);
 	memx_state_destroy(s);
@@ -751,7 +739,7 @@ static int memx_create(const MemxOptions *o, uint64_t size, Error **errp)
 		return -EIO;
 	ret = memx_create_wait(client, o->volume, ROUND_UP(size, MX_BLOCK), &err);
 	if (ret < 0)
-		error_setg(errp, "memx: volume '%s': %s", o->volume, err);
+		error_setg(errp, "memx: %s", err);
 	free(err);
 	memx_free(client);
 	return ret;

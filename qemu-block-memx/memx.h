@@ -55,7 +55,8 @@ typedef struct BDRVMemxState {
 	unsigned inflight;	/* requests not completed */
 	mx_ns armed;		/* when ->timer goes off */
 	QEMUTimer *timer;	/* NULL while in no AioContext */
-	bool given_up;		/* the process ends; nothing waits any more */
+	mx_ns give_up_at;	/* the process ends: from then on nothing waits any more */
+	bool given_up;
 
 	/* Home thread: the one that runs the node's AioContext. */
 	AioContext *ctx;
@@ -75,7 +76,6 @@ typedef struct BDRVMemxState {
 	int64_t spin_ns;	/* how long spinning is worth it at present */
 
 	Notifier shutdown;
-	QEMUTimer *give_up_timer;
 } BDRVMemxState;
 
 /* Somebody who waits for one completion. On the waiter's stack. */
@@ -101,6 +101,9 @@ void memx_kick(BDRVMemxState *s);
 void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin);
 /* The same outside of a coroutine: polls the client's own sockets. */
 void memx_block_wait(MemxWait *w);
+
+/* Lock not held. Ends what still waits for servers then, with an error. */
+void memx_give_up_at(BDRVMemxState *s, mx_ns at);
 
 void memx_attach(BDRVMemxState *s, AioContext *ctx);
 void memx_detach(BDRVMemxState *s);

@@ -42,8 +42,8 @@ qmp_connect() {
 	: >"$work/$name.answers"
 	# Opened for both, else opening waits for the other side.
 	exec {fd}<>"$work/$name.in"
-	run_tied socat -t 5 - "UNIX-CONNECT:$work/$name.qmp" \
-		<&"$fd" >>"$work/$name.answers" 2>/dev/null
+	run_tied socat "OPEN:$work/$name.in,rdonly!!OPEN:$work/$name.answers,wronly,append" \
+		"UNIX-CONNECT:$work/$name.qmp" 2>/dev/null
 	qmp_socat[$name]=$tied_pid
 	qmp_in[$name]=$fd
 	qmp "$name" qmp_capabilities >/dev/null
@@ -68,7 +68,7 @@ qmp() {
 	printf '{"execute":"%s","id":"%s"%s}\n' "$command" "$id" \
 		"${arguments:+,\"arguments\":$arguments}" >&"${qmp_in[$name]}"
 	for ((tries = 0; tries < 1200; tries++)); do
-		answer=$(grep -F "\"id\": \"$id\"" "$work/$name.answers" | tr -d '\r') && break
+		answer=$(grep -F "\"id\": \"$id\"" "$work/$name.answers") && break
 		kill -0 "${qmp_pid[$name]}" 2>/dev/null || break
 		sleep 0.05
 	done
@@ -76,6 +76,7 @@ qmp() {
 		echo "no answer to $command: $(tail -n 3 "$work/$name.log")"
 		return 1
 	fi
+	answer=${answer//$'\r'/}
 	if jq -e 'has("error")' <<<"$answer" >/dev/null; then
 		jq -r .error.desc <<<"$answer"
 		return 1
@@ -84,15 +85,24 @@ qmp() {
 }
 
 hmp() {
-	local name=$1
+	local name=$1 answer
 	shift
-	qmp "$name" human-monitor-command "$(jq -cn --arg c "$*" '{"command-line": $c}')" | jq -r .
+	answer=$(qmp "$name" human-monitor-command \
+		"$(jq -cn --arg c "$*" '{"command-line": $c}')") || { echo "$answer" && return 1; }
+	jq -r . <<<"$answer" | tr -d '\r'
 }
 
+# qemu-io's words go to QEMU's standard output, which is the log (and must be line
+# buffered: stdbuf -oL); the monitor answers when it is done.
 qmp_io() {
-	local output
-	output=$(hmp "$1" "qemu-io $2 \"$3\"")
-	! grep -qiE "failed|error|cannot|not " <<<"$output" || { echo "$output" && return 1; }
+	local before output
+	before=$(wc -l <"$work/$1.log")
+	output=$(hmp "$1" "qemu-io $2 \"$3\"") || { echo "$output" && return 1; }
+	output=$output$(tail -n +$((before + 1)) "$work/$1.log")
+	grep -qE "^(wrote|read|discard) [0-9]+/[0-9]+ bytes" <<<"$output" &&
+		! grep -qiE "failed|error" <<<"$output" && return
+	echo "$output"
+	return 1
 }
 
 qmp_event() {
