@@ -222,6 +222,16 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 
 /* ---- ending ---- */
 
+/* A write given up may have got there: the extent cannot be taken for empty. */
+static void may_have_landed(const struct mx_io *io)
+{
+	struct mx_ent *e = mx_map_at(&io->vol->map, io->extent);
+
+	if (io->op == MX_REQ_WRITE && e->state == MX_EXT_PLACED &&
+	    (io->state == MX_IO_BIT || !(e->flags & MX_EF_LOSTBASE)))
+		e->flags |= MX_EF_DATA;
+}
+
 static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 {
 	switch (io->state) {
@@ -229,6 +239,7 @@ static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 	case MX_IO_SENT:
 	case MX_IO_PARKED:
 	case MX_IO_BIT:
+		may_have_landed(io);
 		mx_io_detach(io);
 		if (io->act)
 			mx_act_leave(io->act, io);
