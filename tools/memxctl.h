@@ -22,6 +22,7 @@ struct ctl {
 	double timeout;			/* seconds, for servers to answer */
 	gboolean json;
 	GPtrArray *pool;		/* struct server *, by name, after pool_collect() */
+	GHashTable *silent;		/* ids of servers that were waited for in vain */
 };
 
 /* ---- memxctl.c ---- */
@@ -56,6 +57,8 @@ struct server {
 /* Finds the pool's servers and asks each for its figures. */
 void pool_collect(struct ctl *c);
 struct server *pool_find(const struct ctl *c, u64 id);
+void note_silent(struct ctl *c, u64 id);	/* not to be waited for again */
+bool is_silent(const struct ctl *c, u64 id);
 u64 server_stat(const struct server *s, const char *key);	/* 0 if it did not tell */
 u64 server_used(const struct server *s);
 const char *server_state(const struct server *s);		/* up, leaving, silent, refused */

@@ -15,7 +15,7 @@
 #include "core/store.h"
 #include "tools/memxctl.h"
 
-#define CONNECT_SECONDS	1.5
+#define CONNECT_SECONDS	1.0
 #define CALL_NS		(3 * MX_SEC)
 #define NOWHERE		0xffff
 
@@ -192,15 +192,18 @@ static void connect_all(struct ctl *ctl, struct volume *v, struct mx_peer **peer
 		all = true;
 		for (guint i = 0; i < v->places->len; i++)
 			all &= !peers[i] || mx_peer_state(peers[i]) == MX_PEER_UP ||
-			       mx_peer_state(peers[i]) == MX_PEER_REFUSED;
+			       mx_peer_state(peers[i]) == MX_PEER_REFUSED ||
+			       is_silent(ctl, g_array_index(v->places, struct place, i).ref.id);
 		if (!all)
 			memx_wait(ctl->m, memx_now() + 20 * MX_MS);
 	}
 	for (guint i = 0; i < v->places->len; i++) {
 		struct place *p = &g_array_index(v->places, struct place, i);
 
-		if (!peers[i] || mx_peer_state(peers[i]) != MX_PEER_UP)
+		if (!peers[i] || mx_peer_state(peers[i]) != MX_PEER_UP) {
+			note_silent(ctl, p->ref.id);
 			continue;
+		}
 		/* As another incarnation it has nothing any more, and no vote. */
 		p->answered = mx_peer_node(peers[i])->incarnation == p->ref.incarnation;
 		if (!p->answered)

@@ -9,7 +9,7 @@
 
 #define SETTLE_NS	(150 * MX_MS)	/* no new member for this long: these are all */
 #define SETTLE_MAX_NS	(3 * MX_SEC)
-#define STATS_SECONDS	2.0
+#define STATS_SECONDS	1.5
 
 /* ---- collecting ---- */
 
@@ -116,6 +116,24 @@ void pool_collect(struct ctl *c)
 		mx_client_server_stats(memx_core(c->m), s->node.id, stats_text, &s->op, memx_now());
 	}
 	ctl_run(c, pending, MIN(STATS_SECONDS, c->timeout));
+	for (guint i = 0; i < c->pool->len; i++) {
+		const struct server *s = g_ptr_array_index(c->pool, i);
+
+		if (!s->answered && s->refusal == MX_OK)
+			note_silent(c, s->node.id);
+	}
+}
+
+void note_silent(struct ctl *c, u64 id)
+{
+	if (!c->silent)
+		c->silent = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_hash_table_add(c->silent, g_memdup2(&id, sizeof id));
+}
+
+bool is_silent(const struct ctl *c, u64 id)
+{
+	return c->silent && g_hash_table_contains(c->silent, &id);
 }
 
 struct server *pool_find(const struct ctl *c, u64 id)
