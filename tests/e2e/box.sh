@@ -73,7 +73,8 @@ box_stop() {
 	[ -n "$box_holder" ] || return 0
 	kill -KILL "$box_holder" 2>/dev/null || :
 	wait "$box_holder" 2>/dev/null || :
-	box_holder= box_pid=
+	box_holder=''
+	box_pid=''
 }
 
 # Takes in orphans, so that a server that ended is gone.
