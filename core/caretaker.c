@@ -3,10 +3,12 @@
  * What holders do for a volume that nobody uses: replace a holder that is lost,
  * finish a deletion, and drop what others have long gone on from.
  *
- * A volume is left alone until its lease has been over for caretaker_after, and
- * as long as the members heard of show nothing wrong. Then a round begins:
+ * A volume is left alone until its lease has been over for caretaker_after. A
+ * round begins when the members heard of show something wrong, and now and then
+ * without that, since a holder may have missed that it is one no more:
  *
  *	PROBE	ask the other holders what they know
+ *	ASK	too few of them answer: ask all servers, one may remember more
  *	CLAIM	an admin claim; while it is held it heals the holders by itself, or
  *		writes a tombstone that has no majority yet to one
  *	DROP	a tombstone with a majority: DROP_VOLUME at every server enrolled
@@ -27,8 +29,9 @@
 #define HEARD		(20 * MX_SEC)	/* a server announced so recently is there */
 #define PAUSE_MAX	(3600 * MX_SEC)
 #define REPROBES	3u
+#define CHECK_EVERY	5u		/* times caretaker_after */
 
-enum phase { IDLE, PROBE, DROP, FORGET, CLAIM, RELEASE };
+enum phase { IDLE, PROBE, ASK, DROP, FORGET, CLAIM, RELEASE };
 enum answer { NONE, ANSWERED, UNKNOWN /* NO_VOLUME */, REBORN, SILENT };
 
 struct slot {
@@ -56,7 +59,8 @@ struct round {
 	struct seen seen[MX_HOLDERS_MAX];
 	struct slot slot[SLOTS];
 	u32 next;		/* to be called */
-	bool pending;		/* some server has not answered */
+	bool pending;		/* some server has not answered; PROBE, ASK: newer was seen */
+	bool gone;		/* a server remembers that the volume was deleted */
 	u8 req[128];
 	u32 req_len;
 	struct mx_claim *claim;
@@ -187,45 +191,60 @@ static struct slot *slot_free(struct round *r)
 	return NULL;
 }
 
-/* ---- PROBE ---- */
+/* ---- PROBE, ASK ---- */
+
+/* What a LOOKUP tells, into tmp. False: nothing. */
+static bool heard_of(struct round *r, enum mx_status st, const u8 *body, u32 len, u32 *lease_ms)
+{
+	struct mx_hstate h = { .desc = r->tmp };
+
+	r->gone |= st == MX_ST_DELETED && !len;
+	if (st != MX_OK || len < 8 || !mx_hstate_decode(body + 8, len - 8, &h, NULL) ||
+	    memcmp(r->tmp->uuid, r->uuid, MX_UUID))
+		return false;
+	*lease_ms = h.lease_ms;
+	/* The newest wins; its holders may be others: they are asked next. */
+	if (mx_desc_cmp(r->tmp, r->d) > 0) {
+		memcpy(r->d, r->tmp, sizeof *r->d);
+		r->pending = true;
+	}
+	return true;
+}
 
 static void probe_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
 {
 	struct slot *sl = mx_container_of(call, struct slot, call);
 	struct round *r = sl->r;
 	struct seen *seen = &r->seen[sl->index];
-	struct mx_hstate h = { .desc = r->tmp };
 
 	(void)now;
 	seen->answer = (u8)who(sl, st);
 	slot_done(sl);
-	if (seen->answer != ANSWERED)
-		return;
-	if (st != MX_OK || len < 8 || !mx_hstate_decode(body + 8, len - 8, &h, NULL) ||
-	    memcmp(r->tmp->uuid, r->uuid, MX_UUID)) {
+	if (heard_of(r, st, body, len, &seen->lease_ms)) {
+		seen->epoch = r->tmp->epoch;
+		seen->version = r->tmp->version;
+		seen->state = r->tmp->state;
+	} else if (seen->answer == ANSWERED) {
 		seen->answer = st == MX_ST_NO_VOLUME ? UNKNOWN : SILENT;
-		return;
 	}
-	seen->epoch = r->tmp->epoch;
-	seen->version = r->tmp->version;
-	seen->state = r->tmp->state;
-	seen->lease_ms = h.lease_ms;
-	/* Kept in tmp's turn: the newest wins, the set asked stays as it was. */
-	if (mx_desc_cmp(r->tmp, r->d) > 0) {
-		memcpy(r->d, r->tmp, sizeof *r->d);
-		r->pending = true;	/* other holders, perhaps: ask those */
-	}
+}
+
+static void lookup_prepare(struct round *r, enum phase phase)
+{
+	struct mx_lookup_req q = { .by = MX_LOOKUP_UUID };
+
+	memcpy(q.uuid, r->uuid, MX_UUID);
+	r->req_len = mx_lookup_req_encode(r->req, sizeof r->req, &q);
+	r->phase = phase;
+	r->pending = false;
+	r->next = 0;
 }
 
 static bool probe_start(struct round *r, mx_ns now)
 {
-	struct mx_lookup_req q = { .by = MX_LOOKUP_UUID };
 	u32 i;
 
-	memcpy(q.uuid, r->uuid, MX_UUID);
-	r->req_len = mx_lookup_req_encode(r->req, sizeof r->req, &q);
-	r->phase = PROBE;
-	r->pending = false;
+	lookup_prepare(r, PROBE);
 	r->probes++;
 	memset(r->seen, 0, sizeof r->seen);
 	for (i = 0; i < r->d->nholders; i++) {
@@ -239,6 +258,39 @@ static bool probe_start(struct round *r, mx_ns now)
 			return false;
 	}
 	return true;
+}
+
+static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct slot *sl = mx_container_of(call, struct slot, call);
+	u32 lease_ms;
+
+	(void)now;
+	heard_of(sl->r, st, body, len, &lease_ms);
+	slot_done(sl);
+}
+
+static void ask_poll(struct round *r, mx_ns now)
+{
+	struct mx_held *h = mx_held_find(r->s, r->uuid);
+	u32 n = mx_ep_nmembers(r->s->ep);
+	struct slot *sl;
+
+	for (; r->next < n && (sl = slot_free(r)); r->next++) {
+		const struct mx_member *m = mx_ep_member(r->s->ep, r->next);
+		struct mx_srvref ref = { .id = m->node.id, .incarnation = m->node.incarnation,
+					 .addr = m->addr };
+
+		if (m->flags & MX_MEMBER_SERVER)
+			slot_call(sl, &ref, 0, MX_OP_LOOKUP, now, ask_done);
+	}
+	if (r->gone && h) {
+		round_stop(r);
+		mx_held_drop(r->s, h);
+	} else if (r->next >= n && slots_idle(r)) {
+		if (!r->pending || r->probes >= REPROBES || !probe_start(r, now))
+			round_over(r, true, now);
+	}
 }
 
 /* ---- CLAIM ---- */
@@ -283,6 +335,14 @@ static void claim_poll(struct round *r, mx_ns now)
 {
 	bool healthy;
 
+	if (r->claim_done && r->claim_st == MX_ST_DELETED) {
+		struct mx_held *h = mx_held_find(r->s, r->uuid);
+
+		round_stop(r);
+		if (h)
+			mx_held_drop(r->s, h);
+		return;
+	}
 	if (r->claim_lost || (r->claim_done && r->claim_st != MX_OK)) {
 		round_over(r, true, now);
 		return;
@@ -386,7 +446,7 @@ static void drop_poll(struct round *r, mx_ns now)
 
 /* ---- what a probe shows ---- */
 
-struct verdict { u32 unknown, reborn, silent, newer, tombs; bool leased; };
+struct verdict { u32 votes, unknown, reborn, silent, newer, tombs; bool leased; };
 
 static void judge(const struct round *r, const struct mx_held *h, struct verdict *v)
 {
@@ -399,6 +459,7 @@ static void judge(const struct round *r, const struct mx_held *h, struct verdict
 		const struct seen *s = &r->seen[i];
 
 		if (is_me(r->s, &d->holders[i])) {
+			v->votes++;
 			v->tombs += epoch == d->epoch && version == d->version;
 			continue;
 		}
@@ -407,6 +468,7 @@ static void judge(const struct round *r, const struct mx_held *h, struct verdict
 		v->silent += s->answer == SILENT;
 		if (s->answer != ANSWERED)
 			continue;
+		v->votes++;
 		v->leased |= s->lease_ms > 0;
 		v->newer += s->epoch > epoch || (s->epoch == epoch && s->version >= version);
 		v->tombs += s->epoch == d->epoch && s->version == d->version;
@@ -486,12 +548,15 @@ static void probe_poll(struct round *r, mx_ns now)
 	}
 	judge(r, h, &v);
 	/* Deleted and forgotten, or never created by a majority. */
-	if (v.unknown >= maj || (mx_desc_holder(r->d, me->id, me->incarnation) < 0 &&
+	if (r->gone || v.unknown >= maj || (mx_desc_holder(r->d, me->id, me->incarnation) < 0 &&
 				 v.newer >= maj)) {
 		round_stop(r);
 		mx_held_drop(r->s, h);
 	} else if (v.leased) {
 		round_over(r, false, now);
+	} else if (v.votes < maj) {
+		/* Of these holders there will be no majority: was there another set? */
+		lookup_prepare(r, ASK);
 	} else if (r->d->state == MX_VOL_DELETED && v.tombs >= maj) {
 		drop_start(r, DROP);
 	} else if (claim_helps(r, &v, now)) {
@@ -584,7 +649,8 @@ static void round_start(struct round *r, struct mx_held *h, mx_ns now)
 {
 	memcpy(r->uuid, h->uuid, MX_UUID);
 	r->probes = 0;
-	r->pending = false;
+	r->gone = false;
+	h->checked_at = now;
 	mx_held_desc(r->s, h, r->d);
 	if (!probe_start(r, now))
 		round_over(r, true, now);
@@ -601,7 +667,8 @@ static struct mx_held *next_volume(struct mx_care *c, mx_ns now)
 
 		if (!due(s, h, now) || in_round(c, h->uuid))
 			continue;
-		if (suspicious(s, h, now))
+		if (suspicious(s, h, now) ||
+		    now >= h->checked_at + CHECK_EVERY * s->conf.caretaker_after)
 			return h;
 		h->care_at = now + s->conf.caretaker_after / 6;
 	}
@@ -621,6 +688,8 @@ static void care_poll(struct mx_timer *t, mx_ns now)
 			continue;
 		if (r->phase == PROBE && slots_idle(r))
 			probe_poll(r, now);
+		else if (r->phase == ASK)
+			ask_poll(r, now);
 		else if (r->phase == DROP || r->phase == FORGET)
 			drop_poll(r, now);
 		else if (r->phase == CLAIM)
@@ -644,8 +713,6 @@ void mx_care_tick(struct mx_server *s, mx_ns now)
 	struct mx_held *h;
 	u32 i;
 
-	if (s->leaving)
-		return;
 	for (i = 0; i < ROUNDS; i++) {
 		if (c->round[i])
 			continue;

@@ -205,8 +205,9 @@ enum mx_status mx_call_lookup(struct mx_ccall *c)
 	}
 	if (n && !mx_srv_allowed(c->sp, found[0]->desc + MX_DESC_NAME))
 		return MX_ST_DENIED;
-	if (!n)
-		return MX_ST_NO_VOLUME;
+	if (!n)		/* by its uuid a deletion is told as such */
+		return r.by == MX_LOOKUP_UUID && mx_dropped_epoch(c->s, r.uuid) ?
+		       MX_ST_DELETED : MX_ST_NO_VOLUME;
 	for (i = 0; i < n; i++)
 		len += MX_HSTATE_FIXED + found[i]->desc_len;
 	brief = len > c->rep.cap;
@@ -431,6 +432,7 @@ enum mx_status mx_call_accept(struct mx_ccall *c)
 	}
 	h->promised = d->epoch;
 	h->promised_to = r.claimant;
+	h->checked_at = c->now;
 	lease_set(h, &r.claimant, r.lease_ms, c->now);
 	return MX_OK;
 }

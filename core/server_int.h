@@ -76,6 +76,7 @@ struct mx_held {
 	u32 bits_epoch, bits_round;	/* the last SET or CLEAR applied */
 	/* caretaker */
 	mx_ns care_at;		/* not looked after before */
+	mx_ns checked_at;	/* the others were asked, or told us */
 	u32 care_fails;
 };
 

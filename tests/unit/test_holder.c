@@ -216,7 +216,7 @@ static void deleted__only_admins_prepare_and_the_name_is_free(void **state)
 	assert_int_equal(w_drop(w, 1, MX_OP_FORGET, d->uuid, 1), MX_ST_FENCED);
 	assert_int_equal(w_drop(w, 1, MX_OP_FORGET, d->uuid, 2), MX_OK);
 	assert_int_equal(w_drop(w, 1, MX_OP_FORGET, d->uuid, 2), MX_OK);
-	assert_int_equal(w_lookup(w, 1, MX_OP_LOOKUP, NULL, d->uuid), MX_ST_NO_VOLUME);
+	assert_int_equal(w_lookup(w, 1, MX_OP_LOOKUP, NULL, d->uuid), MX_ST_DELETED);
 	/* An owner that has missed it all does not bring it back. */
 	d->state = MX_VOL_LIVE;
 	assert_int_equal(accept_by(w, 1, d, 1, 3, 1000, 9), MX_ST_DELETED);
@@ -612,6 +612,18 @@ static void care__a_deletion_is_finished(void **state)
 	w_free(w);
 }
 
+/* Ends server @i's life and begins another. */
+static void restart(struct world *w, int i, int n)
+{
+	struct mx_server_conf c;
+
+	srv_stop(w, i);
+	net_for(&w->net, MX_SEC);
+	c = srv_conf(w, i);
+	assert_non_null(srv_start(w, i, &c));
+	acquaint(w, n);
+}
+
 static void care__what_others_have_forgotten_is_dropped(void **state)
 {
 	struct world *w = care_up(3);
@@ -622,18 +634,9 @@ static void care__what_others_have_forgotten_is_dropped(void **state)
 	assert_int_equal(accept_by(w, 2, d, 5, 10, 0, 8), MX_OK);
 	assert_int_equal(w_drop(w, 1, MX_OP_FORGET, d->uuid, 5), MX_OK);
 	assert_int_equal(w_drop(w, 2, MX_OP_FORGET, d->uuid, 5), MX_OK);
-	/* 3 heard nothing of it. Its member 1 restarts, which makes it look. */
-	srv_stop(w, 1);
-	net_for(&w->net, 1 * MX_SEC);
-	{
-		struct mx_server_conf c = srv_conf(w, 1);
-
-		assert_non_null(srv_start(w, 1, &c));
-	}
-	acquaint(w, 3);
-	net_for(&w->net, 900 * MX_SEC);
-	/* 1's word is lost: 2 alone says it is forgotten; that is no majority of three */
-	assert_int_equal(holding(w, d->uuid, 3), 1);
+	/* 3 heard nothing of it, and no member shows anything wrong. */
+	net_for(&w->net, 400 * MX_SEC);
+	assert_int_equal(holding(w, d->uuid, 3), 0);
 	free(d);
 	w_free(w);
 
@@ -643,6 +646,49 @@ static void care__what_others_have_forgotten_is_dropped(void **state)
 	assert_int_equal(accept_by(w, 3, d, 1, 1, 0, 9), MX_OK);
 	net_for(&w->net, 300 * MX_SEC);
 	assert_int_equal(holding(w, d->uuid, 3), 0);
+	free(d);
+	w_free(w);
+}
+
+/* The other holders have restarted since; a server that dropped the volume's data
+ * remembers. Without it nobody can tell, and the descriptor is kept. */
+static void care__any_server_may_remember_a_deletion(void **state)
+{
+	int remembers;
+
+	for (remembers = 0; remembers < 2; remembers++) {
+		struct world *w = care_up(4);
+		struct mx_desc *d = care_volume(w, 4);
+
+		if (remembers) {
+			assert_int_equal(w_seal(w, 4, d, 4), MX_OK);
+			assert_int_equal(w_drop(w, 4, MX_OP_DROP_VOLUME, d->uuid, 5), MX_OK);
+		}
+		restart(w, 1, 4);
+		restart(w, 2, 4);
+		net_for(&w->net, 600 * MX_SEC);
+		assert_int_equal(holding(w, d->uuid, 4), !remembers);
+		free(d);
+		w_free(w);
+	}
+}
+
+/* 3 was replaced by 4 while it could not be told, and is back. */
+static void care__a_holder_that_missed_its_end_lets_go(void **state)
+{
+	struct world *w = care_up(4);
+	struct mx_desc *d = care_volume(w, 2);
+
+	w_ref(w, &d->holders[2], 4);
+	d->config++;
+	assert_int_equal(accept_by(w, 4, d, 4, 10, 0, 9), MX_OK);
+	assert_int_equal(accept_by(w, 1, d, 4, 10, 0, 9), MX_OK);
+	assert_int_equal(accept_by(w, 2, d, 4, 10, 0, 9), MX_OK);
+	assert_non_null(mx_held_find(w->srv[3], d->uuid));
+	net_for(&w->net, 400 * MX_SEC);
+	assert_null(mx_held_find(w->srv[3], d->uuid));
+	assert_int_equal(holding(w, d->uuid, 4), 3);
+	assert_int_equal(newest(w, d->uuid, 4)->epoch, 4);
 	free(d);
 	w_free(w);
 }
@@ -685,6 +731,8 @@ int main(void)
 		cmocka_unit_test(care__one_holder_becomes_three),
 		cmocka_unit_test(care__a_deletion_is_finished),
 		cmocka_unit_test(care__what_others_have_forgotten_is_dropped),
+		cmocka_unit_test(care__any_server_may_remember_a_deletion),
+		cmocka_unit_test(care__a_holder_that_missed_its_end_lets_go),
 		cmocka_unit_test(care__former_holders_let_go),
 	};
 
