@@ -673,9 +673,9 @@ void ck_run_zero(struct ck_vol *v, u32 since, u64 blk, u64 n)
 
 void ck_run_lost(struct ck_vol *v, u32 since, u64 blk, u64 n)
 {
-	u64 b;
+	u64 b, end = (blk + n + PAGE_BLOCKS - 1) / PAGE_BLOCKS * PAGE_BLOCKS;
 
-	for (b = blk; b < blk + n; b++)
+	for (b = blk - blk % PAGE_BLOCKS; b < end; b++)
 		if (blk_has(v, b, CK_LOST, since))
 			return;
 	broken(v->ck, "%s: block status says block %llu is lost, but no crash took it", v->name,

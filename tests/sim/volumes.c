@@ -207,7 +207,7 @@ static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 		l->st.creates++;
 	} else if (st == MX_ST_EXISTS) {
 		/* A retry's EXISTS says nothing of the first try. */
-		if (vols_maybe(l, s->vol) <= 1 && !s->fair_exists && !lately_tried(l, s->vol, cr))
+		if (cr->tries <= 1 && vols_maybe(l, s->vol) <= 1 && !s->fair_exists && !lately_tried(l, s->vol, cr))
 			sim_fail(&l->w, "create of %s: exists, but nobody made it",
 				 l->vols[s->vol].name);
 		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
