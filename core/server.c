@@ -53,8 +53,10 @@ void mx_srv_free(struct mx_server *s, void *p, size_t n)
  */
 static bool ctl_set_aside(struct mx_server *s)
 {
-	u64 n = s->ctl_used + mx_min_u64(mx_max_u64(s->conf.store.ceiling >> 11, CTL_MIN), CTL_MAX);
+	u64 all = s->conf.store.ceiling, n = mx_max_u64(all >> 11, CTL_MIN);
 
+	/* Of the smallest servers not more than a sixteenth. */
+	n = s->ctl_used + mx_min_u64(mx_min_u64(n, CTL_MAX), all / 16);
 	if (mx_store_room(s->store) < n - s->ctl_used)
 		return false;
 	mx_store_charge(s->store, (s64)(n - s->ctl_used));

@@ -11,7 +11,7 @@
 #include "claim.h"
 #include "pack.h"
 
-#define RESERVES_MAX	256u
+#define RESERVES_MAX	128u
 #define RESERVE_KEEP	(5 * MX_SEC)
 #define LEASE_MAX_MS	(3600u * 1000)
 #define DROPPED_MAX	1024u

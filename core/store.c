@@ -29,8 +29,10 @@ struct mx_store *mx_store_new(const struct mx_port *port, const struct mx_store_
 	s->port = port;
 	s->st.ceiling = c->ceiling;
 	s->st.meta_bytes = sizeof *s;
-	s->reserve = c->reserve_pages ? mx_max_u32(c->reserve_pages, RESERVE_MIN)
-				      : RESERVE_DEFAULT;
+	s->reserve = c->reserve_pages;
+	if (!s->reserve)
+		s->reserve = (u32)mx_min_u64(c->ceiling >> 16, RESERVE_DEFAULT);
+	s->reserve = mx_max_u32(s->reserve, RESERVE_MIN);
 	mx_list_init(&s->vols);
 	mx_list_init(&s->graves);
 	mx_slab_init(s);

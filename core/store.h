@@ -23,7 +23,7 @@ struct mx_svol;			/* one volume's part in this store */
 
 struct mx_store_conf {
 	u64 ceiling;		/* bytes, data and bookkeeping together */
-	u32 reserve_pages;	/* for overwrites on a full store; default 64 */
+	u32 reserve_pages;	/* for overwrites on a full store; default 64, fewer below 4 MiB */
 	u32 assemblies_max;	/* pages being assembled at once; default one for each
 				 * 512 KiB of the ceiling, at most 4096 */
 };
