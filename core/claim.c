@@ -94,6 +94,7 @@ void mx_claim_free(struct mx_claim *c)
 		port->free(port->ctx, c->body, MX_CTL_BODY_MAX);
 	if (c->bits_body)
 		port->free(port->ctx, c->bits_body, 64 + 4 * MX_BITS_LIST_MAX);
+	claim_read_end(c);
 	if (c->copy)
 		port->free(port->ctx, c->copy, c->copy_len);
 	if (c->asked)

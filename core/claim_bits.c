@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The allocation bitmap at the holders: setting and clearing bits in batches,
- * reading the union of a majority, and filling a new holder's.
+ * The allocation bitmap at the holders: setting and clearing bits in batches, and
+ * filling a new holder's. Reading is in claim_read.c.
  */
 #include "claim_int.h"
 
 #define CLEAR_PATIENCE	(500 * MX_MS)	/* for a holder that is there but does not answer */
 
 static bool bits_voted(const struct claim_slot *s) { return s->bits_ok; }
-static bool sync_ready(const struct claim_slot *s) { return s->sync_done; }
 
 /* ---- batches ---- */
 
@@ -174,16 +173,16 @@ void claim_bits_fail(struct mx_claim *c, enum mx_status st, mx_ns now)
 		s->bits_busy = s->sync_busy = false;
 	}
 	c->bits_flying = false;
-	c->reading = c->reading_on = false;
+	claim_read_end(c);
 	list_done(&c->bits_out, st, now);
 	list_done(&c->bits_wait, st, now);
 	if (reading)
 		c->read_done(c->user, st, now);
 }
 
-/* ---- reading the union ---- */
+/* ---- calls that stream the bitmap from or to a holder ---- */
 
-static u8 *sync_room(struct claim_slot *s)
+u8 *claim_sync_room(struct claim_slot *s)
 {
 	const struct mx_port *port = s->c->port;
 
@@ -192,51 +191,7 @@ static u8 *sync_room(struct claim_slot *s)
 	return s->sync_req;
 }
 
-static void read_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
-{
-	struct claim_slot *s = mx_container_of(call, struct claim_slot, sync);
-	struct mx_claim *c = s->c;
-	u32 chunk, next;
-
-	s->sync_busy = false;
-	s->sync_retry = now + CLAIM_RETRY;
-	claim_tick_at(c, now);
-	if (st != MX_OK || len < 8 + MX_BITS_CHUNK_BYTES || !claim_slot_is_node(s)) {
-		if (st == MX_ST_FENCED)
-			s->fenced = true;
-		return;
-	}
-	chunk = mx_ld32(body);
-	next = mx_ld32(body + 4);
-	if (chunk >= MX_VOL_BYTES_MAX / MX_EXTENT / (MX_BITS_CHUNK_BYTES * 8))
-		return;
-	c->read_chunk(c->user, chunk * MX_BITS_CHUNK_BYTES * 8, body + 8);
-	s->sync_retry = 0;
-	if (next == 0xffffffff || next <= chunk)
-		s->sync_done = true;
-	else
-		s->sync_chunk = next;
-}
-
-static void read_push(struct mx_claim *c, mx_ns now)
-{
-	for (u32 i = 0; i < c->nslots; i++) {
-		struct claim_slot *s = &c->slot[i];
-		struct mx_bits_get_req r = { .epoch = c->epoch, .chunk = s->sync_chunk };
-		u32 n;
-
-		if (!s->old || s->sync_done || s->sync_busy || !s->peer || now < s->sync_retry ||
-		    !sync_room(s))
-			continue;
-		memcpy(r.uuid, c->cur->uuid, MX_UUID);
-		n = mx_bits_get_req_encode(s->sync_req, MX_BITS_CHUNK_BYTES + 48, &r);
-		s->sync_busy = true;
-		mx_call_start(&s->sync, s->peer, MX_OP_BITS_GET, s->sync_req, n, CLAIM_CALL, now,
-			      read_done);
-	}
-}
-
-static void sync_reset(struct mx_claim *c)
+void claim_sync_reset(struct mx_claim *c)
 {
 	for (u32 i = 0; i < c->nslots; i++) {
 		struct claim_slot *s = &c->slot[i];
@@ -246,34 +201,6 @@ static void sync_reset(struct mx_claim *c)
 		s->sync_chunk = 0;
 		s->sync_retry = 0;
 	}
-}
-
-static void read_tick(struct mx_claim *c, mx_ns now)
-{
-	if (!c->reading_on) {
-		if (c->changing)	/* its calls are in use: soon */
-			return;
-		sync_reset(c);
-		c->reading_on = true;
-	}
-	if (!claim_majority(c, sync_ready)) {
-		read_push(c, now);
-		return;
-	}
-	sync_reset(c);
-	c->reading = c->reading_on = false;
-	c->read_done(c->user, MX_OK, now);
-}
-
-void mx_claim_read_bits(struct mx_claim *c, mx_ns now,
-			void (*chunk)(void *user, u32 first_extent, const u8 *bits),
-			void (*done)(void *user, enum mx_status st, mx_ns now))
-{
-	c->read_chunk = chunk;
-	c->read_done = done;
-	c->reading = true;
-	c->reading_on = false;
-	claim_tick_at(c, now);
 }
 
 void mx_claim_set_bits_source(struct mx_claim *c, bool (*get)(void *user, u32 chunk, u8 *bits))
@@ -286,14 +213,14 @@ void claim_bits_tick(struct mx_claim *c, mx_ns now)
 	bits_check(c, now);
 	bits_push(c, now);
 	if (c->reading)
-		read_tick(c, now);
+		claim_read_tick(c, now);
 	else if (!c->changing && claim_filling(c))
 		claim_sync_tick(c, now);
 }
 
 /* ---- filling new holders ---- */
 
-static u32 chunks(const struct mx_claim *c)
+u32 claim_chunks(const struct mx_claim *c)
 {
 	u64 per = (u64)MX_BITS_CHUNK_BYTES * 8 << MX_EXTENT_SHIFT;
 
@@ -311,7 +238,7 @@ bool claim_all_synced(const struct mx_claim *c)
 void claim_sync_end(struct mx_claim *c)
 {
 	if (!c->reading)
-		sync_reset(c);
+		claim_sync_reset(c);
 	if (c->copy)
 		c->port->free(c->port->ctx, c->copy, c->copy_len);
 	c->copy = NULL;
@@ -333,7 +260,7 @@ static void copy_read_done(struct mx_call *call, enum mx_status st, const u8 *bo
 static void copy_push(struct mx_claim *c, mx_ns now)
 {
 	if (!c->copy) {
-		c->copy_len = chunks(c) * MX_BITS_CHUNK_BYTES;
+		c->copy_len = claim_chunks(c) * MX_BITS_CHUNK_BYTES;
 		c->copy = c->port->alloc(c->port->ctx, c->copy_len ? c->copy_len : 1);
 		c->copy_len = c->copy_len ? c->copy_len : 1;
 		if (!c->copy)
@@ -345,7 +272,7 @@ static void copy_push(struct mx_claim *c, mx_ns now)
 		u32 n;
 
 		if (!s->old || s->lacking || s->filling || s->sync_done || s->sync_busy || !s->peer || now < s->sync_retry ||
-		    !sync_room(s))
+		    !claim_sync_room(s))
 			continue;
 		memcpy(r.uuid, c->cur->uuid, MX_UUID);
 		n = mx_bits_get_req_encode(s->sync_req, MX_BITS_CHUNK_BYTES + 48, &r);
@@ -430,12 +357,12 @@ static void fill_slot(struct claim_slot *s, mx_ns now)
 	u8 *bits;
 	u32 n;
 
-	if (s->synced || s->sync_busy || now < s->sync_retry || !sync_room(s))
+	if (s->synced || s->sync_busy || now < s->sync_retry || !claim_sync_room(s))
 		return;
 	bits = s->sync_req + 48;
-	while (s->sync_chunk < chunks(c) && !source_chunk(c, s->sync_chunk, bits))
+	while (s->sync_chunk < claim_chunks(c) && !source_chunk(c, s->sync_chunk, bits))
 		s->sync_chunk++;
-	if (s->sync_chunk >= chunks(c)) {
+	if (s->sync_chunk >= claim_chunks(c)) {
 		s->synced = !s->filling;
 		s->filling = false;
 		if (!c->changing && !claim_filling(c))

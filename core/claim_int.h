@@ -2,7 +2,7 @@
 /*
  * Inside a claim: shared by claim.c (life, finding), claim_take.c (prepare,
  * accept, lease), claim_edit.c (descriptor edits, holder changes),
- * claim_bits.c (allocation bitmap) and claim_create.c.
+ * claim_bits.c, claim_read.c (allocation bitmap) and claim_create.c.
  */
 #ifndef MEMX_CORE_CLAIM_INT_H
 #define MEMX_CORE_CLAIM_INT_H
@@ -131,6 +131,8 @@ struct mx_claim {
 	void (*read_chunk)(void *user, u32 first_extent, const u8 *bits);
 	void (*read_done)(void *user, enum mx_status st, mx_ns now);
 	bool reading, reading_on;	/* wanted; calls are under way */
+	bool repairing;			/* read, being written back */
+	struct claim_union *both;	/* what was read */
 	u8 *copy;			/* bitmap read for a new holder when there is no source */
 	u32 copy_len;
 	bool copy_ready;
@@ -171,6 +173,12 @@ void claim_sync_tick(struct mx_claim *c, mx_ns now);	/* fill new holders */
 bool claim_all_synced(const struct mx_claim *c);
 bool claim_filling(const struct mx_claim *c);		/* a holder in force is being completed */
 void claim_sync_end(struct mx_claim *c);		/* the change is over or given up */
+u8 *claim_sync_room(struct claim_slot *s);
+void claim_sync_reset(struct mx_claim *c);
+u32 claim_chunks(const struct mx_claim *c);
+/* claim_read.c */
+void claim_read_tick(struct mx_claim *c, mx_ns now);
+void claim_read_end(struct mx_claim *c);
 /* claim_create.c */
 void claim_create_tick(struct mx_claim *c, mx_ns now);
 void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,
