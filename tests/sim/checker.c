@@ -724,7 +724,8 @@ u32 ck_shrink_begin(struct ck_vol *v, u64 blk)
 	return op;
 }
 
-/* @cut: its page is cut in two, of which one part stays. */
+/* @cut: its extent is cut in two. If it is lost, that is known of the whole only,
+ * and the part cut off is lost still if it comes back. */
 static void shrunk(struct ck *c, struct ck_blk *b, u32 op, enum ck_end how, bool cut)
 {
 	u16 k;
@@ -757,8 +758,8 @@ void ck_shrink_end(struct ck_vol *v, u32 op, u64 blk, enum ck_end how)
 		for (e = v->ext[i]; e; e = e->next)
 			for (b = 0; b < EXT_BLOCKS; b++)
 				if ((u64)e->no * EXT_BLOCKS + b >= blk)
-					shrunk(c, &e->blk[b], op, how, (u64)e->no * EXT_BLOCKS + b <
-					       (blk + PAGE_BLOCKS - 1) / PAGE_BLOCKS * PAGE_BLOCKS);
+					shrunk(c, &e->blk[b], op, how,
+					       e->no == blk / EXT_BLOCKS && blk % EXT_BLOCKS);
 }
 
 void ck_recovered(struct ck_vol *v)

@@ -122,6 +122,29 @@ static bool newest_copy(struct world *w, const struct sim_node *self, const u8 *
 	return true;
 }
 
+/* Does losing this copy lose the extent? The newest copy's does. So does that of
+ * the source of a move, however far the copy has got, until the descriptor says
+ * otherwise: its owner knows, or, where there is none, the next will decide. */
+static bool counts(struct life *l, const struct sim_node *n, const struct life_create *cr,
+		   const struct mx_extinfo *e)
+{
+	struct mx_list *p;
+	u64 server;
+	u32 i, gen;
+
+	if (newest_copy(&l->w, n, cr->uuid, e->extent, e->gen))
+		return true;
+	for (i = 0; i < l->cf.nclients; i++)
+		mx_list_for_each(p, &l->cl[i].sess) {
+			struct life_sess *s = mx_list_entry(p, struct life_sess, node);
+
+			if (s->cr == cr && s->ck && !ck_overtaken(s->ck) &&
+			    mx_vol_extent(s->v, e->extent, &server, &gen) == MX_EXT_PLACED)
+				return server == n->id;
+		}
+	return true;
+}
+
 static void holder_hit(struct life *l, const struct sim_node *n)
 {
 	u32 i;
@@ -148,8 +171,10 @@ void life_server_crash(struct world *w, struct sim_node *n)
 			    !memcmp(l->creates[i].uuid, mx_svol_uuid(v), MX_UUID))
 				cr = &l->creates[i];
 		while (cr && mx_svol_next_extent(v, from, &e)) {
-			if (!(e.flags & MX_EXT_INCOMING) &&
-			    newest_copy(w, n, mx_svol_uuid(v), e.extent, e.gen)) {
+			TR(w, "  %s has %s extent %u gen %u, %u pages, flags %x, number %u.%llu", n->name,
+			   l->vols[cr->vol].name, e.extent, e.gen, e.pages, e.flags, mx_num_epoch(e.num),
+			   (unsigned long long)(e.num & MX_SEQ_MASK));
+			if (!(e.flags & MX_EXT_INCOMING) && counts(l, n, cr, &e)) {
 				TR(w, "  %s held %s extent %u gen %u: may be lost", n->name,
 				   l->vols[cr->vol].name, e.extent, e.gen);
 				ck_lost(cr->ck, e.extent);

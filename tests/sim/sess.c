@@ -328,11 +328,9 @@ static void resize_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	   (unsigned long long)x->arg, sim_status(st), err ? ": " : "", err ? err : "");
 	s->resizing = s->cr->resizing = false;
 	s->l->st.resizes += st == MX_OK;
-	if (st == MX_OK && ck_overtaken(s->ck)) {
-		/* Of no account, but only as long as nothing was to be changed. */
-		if (x->arg != s->blocks * MX_BLOCK)
-			sim_fail(&s->l->w, "%s: resized by an old owner", s->vol->name);
-	} else if (st == MX_OK) {
+	/* What an old owner hears late was there when it was overtaken: or it was of
+	 * no account. */
+	if (st == MX_OK && !ck_overtaken(s->ck)) {
 		if (mx_vol_size(s->v) != x->arg)
 			sim_fail(&s->l->w, "%s: resized to %llu, but its size is %llu", s->vol->name,
 				 (unsigned long long)x->arg,
