@@ -440,7 +440,9 @@ static void set_up(struct bench *b)
 		.servers = o->nservers ? o->servers : NULL, .interface = o->interface,
 		.key_file = o->key_file, .poll_us = o->poll_us, .log = print_log, .user = b,
 	};
-	struct mx_vol_conf vc = { .wait_owner = true, .force = o->force };
+	struct mx_vol_conf vc = {
+		.wait_owner = true, .force = o->force, .open_timeout = 20 * MX_SEC,
+	};
 	u64 largest = o->bytes > 128 * 1024 ? o->bytes : 128 * 1024;
 	char *err;
 
