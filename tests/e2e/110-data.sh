@@ -51,8 +51,8 @@ check "no extent is left on any server" within 10 no_pages
 
 # The floor: of what the host has now, all but 64 MiB are to be left to it.
 read -r total available < <(awk '/^MemTotal/ { t = $2 } /^MemAvailable/ { a = $2 } END { print t, a }' /proc/meminfo)
-memory=$((total / 4)) floor=$((available - 64 * 1024))
-if [ $((memory + floor)) -lt "$total" ]; then
+floor=$((available - 64 * 1024)) memory=$(((total - available) * 9 / 10))
+if [ "$memory" -gt $((512 * 1024)) ]; then
 	port=$(pool_free_port)
 	daemon floor --memory "${memory}K" --floor "${floor}K" --listen "127.0.0.1:$port"
 	lowered() {
