@@ -60,7 +60,9 @@ struct round {
 	struct slot slot[SLOTS];
 	u32 next;		/* to be called */
 	bool pending;		/* some server has not answered; PROBE, ASK: newer was seen */
-	bool gone;		/* a server remembers that the volume was deleted */
+	bool gone;		/* a server has dropped or forgotten it: its deletion counts. Who
+				 * has the tombstone must still see to it that all do so, who
+				 * has missed it can let go */
 	u8 req[128];
 	u32 req_len;
 	struct mx_claim *claim;
@@ -116,6 +118,16 @@ static void round_over(struct round *r, bool failed, mx_ns now)
 		return;
 	h->care_fails = failed ? mx_min_u32(h->care_fails + 1, 10) : 0;
 	h->care_at = now + mx_min_u64(after << h->care_fails, mx_max_u64(PAUSE_MAX, after));
+}
+
+/* The descriptor is of no use here any more. */
+static void let_go(struct round *r)
+{
+	struct mx_held *h = mx_held_find(r->s, r->uuid);
+
+	round_stop(r);
+	if (h)
+		mx_held_drop(r->s, h);
 }
 
 /* ---- calls ---- */
@@ -191,6 +203,8 @@ static struct slot *slot_free(struct round *r)
 	return NULL;
 }
 
+static void drop_start(struct round *r, enum phase phase);
+
 /* ---- PROBE, ASK ---- */
 
 /* What a LOOKUP tells, into tmp. False: nothing. */
@@ -225,7 +239,7 @@ static void probe_done(struct mx_call *call, enum mx_status st, const u8 *body, 
 		seen->version = r->tmp->version;
 		seen->state = r->tmp->state;
 	} else if (seen->answer == ANSWERED) {
-		seen->answer = st == MX_ST_NO_VOLUME ? UNKNOWN : SILENT;
+		seen->answer = st == MX_ST_NO_VOLUME || st == MX_ST_DELETED ? UNKNOWN : SILENT;
 	}
 }
 
@@ -272,11 +286,10 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 
 static void ask_poll(struct round *r, mx_ns now)
 {
-	struct mx_held *h = mx_held_find(r->s, r->uuid);
 	u32 n = mx_ep_nmembers(r->s->ep);
 	struct slot *sl;
 
-	for (; r->next < n && (sl = slot_free(r)); r->next++) {
+	for (; !r->gone && r->next < n && (sl = slot_free(r)); r->next++) {
 		const struct mx_member *m = mx_ep_member(r->s->ep, r->next);
 		struct mx_srvref ref = { .id = m->node.id, .incarnation = m->node.incarnation,
 					 .addr = m->addr };
@@ -284,13 +297,14 @@ static void ask_poll(struct round *r, mx_ns now)
 		if (m->flags & MX_MEMBER_SERVER)
 			slot_call(sl, &ref, 0, MX_OP_LOOKUP, now, ask_done);
 	}
-	if (r->gone && h) {
-		round_stop(r);
-		mx_held_drop(r->s, h);
-	} else if (r->next >= n && slots_idle(r)) {
-		if (!r->pending || r->probes >= REPROBES || !probe_start(r, now))
-			round_over(r, true, now);
-	}
+	if (!slots_idle(r) || (!r->gone && r->next < n))
+		return;
+	if (r->gone && r->d->state == MX_VOL_DELETED)
+		drop_start(r, DROP);
+	else if (r->gone)
+		let_go(r);
+	else if (!r->pending || r->probes >= REPROBES || !probe_start(r, now))
+		round_over(r, true, now);
 }
 
 /* ---- CLAIM ---- */
@@ -335,12 +349,8 @@ static void claim_poll(struct round *r, mx_ns now)
 {
 	bool healthy;
 
-	if (r->claim_done && r->claim_st == MX_ST_DELETED) {
-		struct mx_held *h = mx_held_find(r->s, r->uuid);
-
-		round_stop(r);
-		if (h)
-			mx_held_drop(r->s, h);
+	if (r->claim_done && r->claim_st == MX_ST_DELETED && r->d->state == MX_VOL_LIVE) {
+		let_go(r);
 		return;
 	}
 	if (r->claim_lost || (r->claim_done && r->claim_st != MX_OK)) {
@@ -426,8 +436,6 @@ static bool drop_push(struct round *r, mx_ns now)
 
 static void drop_poll(struct round *r, mx_ns now)
 {
-	struct mx_held *h;
-
 	if (!drop_push(r, now))
 		return;
 	if (r->phase == DROP) {
@@ -438,10 +446,7 @@ static void drop_poll(struct round *r, mx_ns now)
 		return;
 	}
 	/* A holder that did not hear it finds by itself that the others forgot. */
-	h = mx_held_find(r->s, r->uuid);
-	round_stop(r);
-	if (h)
-		mx_held_drop(r->s, h);
+	let_go(r);
 }
 
 /* ---- what a probe shows ---- */
@@ -547,18 +552,18 @@ static void probe_poll(struct round *r, mx_ns now)
 		return;
 	}
 	judge(r, h, &v);
-	/* Deleted and forgotten, or never created by a majority. */
-	if (r->gone || v.unknown >= maj || (mx_desc_holder(r->d, me->id, me->incarnation) < 0 &&
-				 v.newer >= maj)) {
-		round_stop(r);
-		mx_held_drop(r->s, h);
+	if (mx_desc_holder(r->d, me->id, me->incarnation) < 0 && v.newer >= maj) {
+		let_go(r);
+	} else if (r->d->state == MX_VOL_DELETED && (r->gone || v.tombs >= maj)) {
+		drop_start(r, DROP);
+	} else if (r->gone || v.unknown >= maj) {
+		/* deleted and forgotten, or never created by a majority */
+		let_go(r);
 	} else if (v.leased) {
 		round_over(r, false, now);
 	} else if (v.votes < maj) {
 		/* Of these holders there will be no majority: was there another set? */
 		lookup_prepare(r, ASK);
-	} else if (r->d->state == MX_VOL_DELETED && v.tombs >= maj) {
-		drop_start(r, DROP);
 	} else if (claim_helps(r, &v, now)) {
 		r->pending = v.silent > 0;
 		if (!claim_start(r, now))
