@@ -7,6 +7,9 @@
 #   qemu-block-memx/rebuild.sh 7.2|10.0		Debian packages
 #   qemu-block-memx/rebuild.sh --tree 7.2|10.0	a small build for tests
 #
+# Whoever runs a tree's programs holds a shared lock on FOLDER/../.lock, for the
+# next call may replace them.
+#
 # Both take Debian's source of that series, apply patches/SERIES and add the
 # driver. Prints, as the last line, the folder with the .deb files or with the
 # programs. All else goes to stderr and a log file.
@@ -144,6 +147,14 @@ in_root() {
 	' bash "$root" "$top" "$work" "$@"
 }
 
+# Alone in $work. Tests that run a tree's programs hold the lock shared.
+lock_work() {
+	exec 9>"$work/.lock"
+	flock -n 9 && return
+	say "waiting for others that use $work"
+	flock 9
+}
+
 # ---- the source ----
 
 prepare_source() {
@@ -183,8 +194,12 @@ add_library() {
 		cmp -s "$top/$f" "$work/memx/include/$f" ||
 			cp "$top/$f" "$work/memx/include/$f"
 	done
-	cmp -s "$work/memx-build/libmemx.a" "$work/memx/libmemx.a" ||
+	# ninja does not know that the module depends on the archive: it is linked
+	# anew because it is missing.
+	cmp -s "$work/memx-build/libmemx.a" "$work/memx/libmemx.a" || {
 		cp "$work/memx-build/libmemx.a" "$work/memx/libmemx.a"
+		rm -f "$work/build/block-memx.so" "$work/src/b/qemu/block-memx.so"
+	}
 	cat >"$work/memx/memx.pc.new" <<'END'
 Name: memx
 Description: MemX client library
@@ -195,10 +210,6 @@ Libs: -Wl,--exclude-libs,libmemx.a ${pcfiledir}/libmemx.a
 END
 	sed -i "s/@VERSION@/$version/" "$work/memx/memx.pc.new"
 	mv "$work/memx/memx.pc.new" "$work/memx/memx.pc"
-	# ninja does not know that the module depends on the archive.
-	if [ "$work/memx/libmemx.a" -nt "$work/src/block/memx.c" ]; then
-		touch "$work/src/block/memx.c"
-	fi
 }
 
 # ---- the small build ----
@@ -231,8 +242,7 @@ build_tree() {
 	fi
 	work=$cache/tree-$series-$(patches_hash "${tree_options[@]}")
 	mkdir -p "$work/build"
-	exec 9>"$work/.lock"
-	flock 9
+	lock_work
 	prepare_source
 	add_driver
 	add_library "$root"
@@ -304,8 +314,7 @@ build_packages() {
 	root=$(build_root)
 	work=$cache/deb-$series-$(patches_hash packages "$version")
 	mkdir -p "$work"
-	exec 9>"$work/.lock"
-	flock 9
+	lock_work
 	prepare_source
 	if [ ! -e "$work/src/.memx-packaging" ]; then
 		reduce_control

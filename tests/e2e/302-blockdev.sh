@@ -9,6 +9,8 @@ set -eu
 need_memx
 need socat:socat
 build=$("$e2e_here/../../qemu-block-memx/rebuild.sh" --tree 7.2 | tail -n 1)
+exec 8>>"$build/../.lock"
+flock -s 8
 # The daemon lies one folder deeper than the modules it looks for.
 export QEMU_MODULE_DIR=$build
 qsd=$build/storage-daemon/qemu-storage-daemon
