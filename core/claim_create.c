@@ -212,5 +212,6 @@ void claim_create_refused(struct mx_claim *c, mx_ns now)
 	    c->cur->state == MX_VOL_LIVE)
 		create_end(c, MX_OK, now);
 	else
-		create_end(c, c->seen > c->epoch ? MX_ST_EXISTS : MX_ST_NO_QUORUM, now);
+		/* Somebody has found it and means to go on from it, or has failed to. */
+		create_end(c, c->seen > c->epoch ? MX_ST_TIMEOUT : MX_ST_NO_QUORUM, now);
 }
