@@ -71,7 +71,6 @@ struct life_create {
 	bool have_uuid;
 	bool recovered, resizing;
 	u32 tries, nholders, by, by_life;
-	mx_ns ended;		/* of the last try */
 	u32 epoch;		/* highest that was opened */
 	u64 size_a, size_b;	/* what its size may be: two while a resize is in doubt */
 	u32 holders_hit;	/* servers (bits) that crashed since all was known well */

@@ -20,7 +20,7 @@ struct side {
 	u64 size;
 	u64 cands;		/* delete: instances it may have hit, by index */
 	u32 shrink_op;
-	bool shrinks, fair_exists;
+	bool shrinks;
 	mx_ns begun;
 };
 
@@ -179,19 +179,13 @@ static u32 lately_down(struct life *l)
 	return set;
 }
 
-/* A name is reserved for a while by whoever tries to create it. */
-static bool lately_tried(struct life *l, u32 vol, const struct life_create *but)
+static u32 creates_of(const struct life *l, u32 vol)
 {
-	u32 i;
+	u32 i, n = 0;
 
-	for (i = 0; i < l->ncreates; i++) {
-		const struct life_create *cr = &l->creates[i];
-
-		if (cr != but && cr->vol == vol &&
-		    (cr->state == CR_PENDING || l->w.now < cr->ended + 60 * MX_SEC))
-			return true;
-	}
-	return false;
+	for (i = 0; i < l->ncreates; i++)
+		n += l->creates[i].vol == vol;
+	return n;
 }
 
 static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
@@ -206,15 +200,15 @@ static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 			cr->state = CR_OK;
 		l->st.creates++;
 	} else if (st == MX_ST_EXISTS) {
-		/* A retry's EXISTS says nothing of the first try. */
-		if (cr->tries <= 1 && vols_maybe(l, s->vol) <= 1 && !s->fair_exists && !lately_tried(l, s->vol, cr))
+		/* A retry's EXISTS says nothing of the first try; a holder that missed a
+		 * deletion says so until its caretaker finds out. */
+		if (cr->tries <= 1 && creates_of(l, s->vol) <= 1)
 			sim_fail(&l->w, "create of %s: exists, but nobody made it",
 				 l->vols[s->vol].name);
 		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
 	} else {
 		cr->state = CR_UNKNOWN;
 	}
-	cr->ended = l->w.now;
 	side_end(s, st, err);
 }
 
@@ -250,7 +244,6 @@ void vols_create(struct life_client *c, u32 vol)
 	cr->tries++;
 	s = side_new(c, SIDE_CREATE, vol, create_done);
 	s->cr = cr;
-	s->fair_exists = lately_tried(l, vol, cr);
 	mx_client_create(c->n->cli, l->vols[vol].name, cr->size_a, cr->op_id, &s->o, node_now(c->n));
 	node_pump(c->n);
 }
