@@ -141,10 +141,15 @@ void mx_io_start(struct mx_io *io, mx_ns now)
 
 void mx_io_detach(struct mx_io *io)
 {
+	struct mx_srv *s = io->srv;
+
 	if (io->state == MX_IO_SENT) {
 		if (mx_txm_queued(&io->txm))
 			mx_txm_cancel(&io->txm);
 		mx_io_answered(io, io->win);
+		/* Who waits for its room is looked at when all is settled. */
+		if (!mx_list_empty(&s->queue) && mx_list_empty(&s->rxwait))
+			mx_list_add_tail(&s->c->rxwait, &s->rxwait);
 	}
 	mx_list_del(&io->node);
 	io->srv = NULL;
