@@ -38,7 +38,7 @@ static void act_idle(struct mx_act *a)
 		return;
 	e = mx_map_at(&v->map, a->extent);
 	e->act = 0;
-	if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT) && v->sweep > a->extent) {
+	if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BITS) && v->sweep > a->extent) {
 		v->sweep = a->extent;	/* what was to be written there failed */
 		mx_vol_tick_at(v, 0);
 	}
@@ -83,7 +83,7 @@ static void forget_place(struct mx_vol *v, struct mx_ent *e)
 	if (s)
 		s->extents--;
 	e->srv[0] = 0;
-	e->flags = lost ? e->flags & MX_EF_BIT : 0;
+	e->flags = lost ? e->flags & MX_EF_BITS : 0;
 	mx_map_set(&v->map, e, lost ? MX_EXT_LOST : MX_EXT_HOLE);
 }
 
@@ -143,7 +143,7 @@ static void not_cleared(struct mx_act *a, struct mx_ent *e, mx_ns now)
 
 	if (e->state == MX_EXT_PLACED) {
 		e->flags &= ~MX_EF_BIT;
-		e->flags |= MX_EF_EMPTY;
+		e->flags |= MX_EF_EMPTY | MX_EF_MAYBE;
 	} else if (!mx_list_empty(&a->wait)) {
 		mx_vol_tick_at(v, now + 100 * MX_MS);
 		return;
@@ -170,7 +170,7 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 		not_cleared(a, e, now);
 	} else if (st == MX_OK || st == MX_ST_PARTIAL) {
 		/* Beyond the end (a volume being cut) the bit means nothing. */
-		e->flags &= ~(MX_EF_BIT | MX_EF_EMPTY);
+		e->flags &= ~(MX_EF_BITS | MX_EF_EMPTY);
 		drop_empty(a, now);
 	} else if (v->fail) {
 		mx_act_release(a, now);
@@ -191,6 +191,8 @@ static void bits_send(struct mx_act *a, bool set, mx_ns now)
 		mx_vol_tick_at(v, now + 100 * MX_MS);
 		return;
 	}
+	if (set)
+		mx_map_at(&v->map, a->extent)->flags |= MX_EF_MAYBE;
 	a->bits_busy = true;
 	a->bits.extent = a->extent;
 	a->bits.set = set;
@@ -209,7 +211,7 @@ void mx_act_clear(struct mx_act *a, mx_ns now)
 	u8 flags = mx_map_at(&a->vol->map, a->extent)->flags;
 
 	mx_act_hold(a, MX_HOLD_CLEAR);
-	if ((flags & (MX_EF_BIT | MX_EF_EMPTY)) && !(flags & MX_EF_LOSTBASE))
+	if ((flags & MX_EF_BITS) && !(flags & MX_EF_LOSTBASE))
 		bits_send(a, false, now);
 	else if (!a->bits_busy)
 		drop_empty(a, now);

@@ -143,12 +143,19 @@ enum mx_status mx_call_bits_set(struct mx_ccall *c)
 	st = bits_vol(c, r.uuid, r.epoch, &h);
 	if (st != MX_OK)
 		return st;
-	if (r.how != MX_BITS_CHUNK) {
+	if (r.how == MX_BITS_CHUNK) {
+		if (r.epoch == h->clear_epoch && r.round < h->clear_round)
+			return MX_ST_BUSY;	/* it would set again what was cleared */
+	} else {
 		/* Late: its caller had its majority without us, and went on. */
 		if (r.epoch == h->bits_epoch && r.round < h->bits_round)
 			return MX_OK;
 		h->bits_epoch = r.epoch;
 		h->bits_round = r.round;
+	}
+	if (r.how == MX_BITS_CLEAR) {
+		h->clear_epoch = r.epoch;
+		h->clear_round = r.round;
 	}
 	return apply(c->s, h, &r) ? MX_OK : MX_ST_BUSY;
 }

@@ -371,6 +371,8 @@ static void fill_slot(struct claim_slot *s, mx_ns now)
 		return;
 	}
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	/* What is being cleared now is still set in the chunk. */
+	r.round = c->bits_flying ? c->bits_round - 1 : c->bits_round;
 	r.n = s->sync_chunk;
 	r.data = bits;
 	n = mx_bits_req_encode(s->sync_req, MX_BITS_CHUNK_BYTES + 48, &r);

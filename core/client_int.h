@@ -120,6 +120,8 @@ enum {
 	MX_EF_LOSTBASE = 4,	/* pages its server has no slot of are lost */
 	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten, but its bit could not be
 				 * cleared at every holder yet */
+	MX_EF_MAYBE = 16,	/* the bit may be set at some holder */
+	MX_EF_BITS = MX_EF_BIT | MX_EF_MAYBE,
 };
 struct mx_ent {
 	u32 gen;		/* newest known to us, also of a hole */
@@ -393,7 +395,7 @@ struct mx_vol {
 	u32 seal_epoch;
 
 	/* rebuild */
-	bool bits_done, any_gone;
+	bool bits_done;
 	mx_ns rebuild_until, open_until;
 	u32 sweep;			/* next extent whose bit may not agree with the map */
 	mx_ns sweep_at;			/* not before */

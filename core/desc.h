@@ -130,7 +130,8 @@ struct mx_bits_req {
 	u32 epoch, how;
 	u32 n;			/* entries, or the chunk's index */
 	u32 round;		/* SET, CLEAR: counts up under one epoch; one that comes late,
-				 * after a higher, is not applied. CHUNK: 0 */
+				 * after a higher, is not applied. CHUNK: the round it was
+				 * made after; BUSY if something was cleared since */
 	const u8 *data;		/* u32 extents[n], or MX_BITS_CHUNK_BYTES; points into the body on decode */
 };
 /* OK | FENCED | NOT_HOLDER */

@@ -166,17 +166,7 @@ static void forget_dead_of(struct mx_desc *d, u32 at)
 			i++;
 }
 
-/* A lost extent that was placed anew, and whose server may not know of it yet. */
-static bool half_placed(const struct mx_vol *v)
-{
-	for (u32 i = 0; i < v->map.nents; i++)
-		if ((mx_map_at(&v->map, i)->flags & (MX_EF_LOSTBASE | MX_EF_DATA)) == MX_EF_LOSTBASE)
-			return true;
-	return false;
-}
-
-/* Incarnations that are over stay listed as long as something of theirs may be
- * found lost: without them a set bit would mean a hole (rebuild.c). */
+/* Incarnations that are over stay listed while something is lost: for people. */
 static void prune_gone(struct mx_vol *v, struct mx_desc *d)
 {
 	u32 kept = 0, gone = 0;
@@ -184,7 +174,7 @@ static void prune_gone(struct mx_vol *v, struct mx_desc *d)
 	for (u32 i = 0; i < d->nenrolled; i++)
 		gone += d->enrolled[i].state == MX_ENR_GONE;
 	if (!gone || v->phase != MX_VP_OPEN || v->map.count[MX_EXT_LOST] ||
-	    v->map.count[MX_EXT_UNKNOWN] || half_placed(v))
+	    v->map.count[MX_EXT_UNKNOWN])
 		return;
 	for (u32 i = 0; i < d->nenrolled; i++) {
 		if (d->enrolled[i].state == MX_ENR_GONE) {

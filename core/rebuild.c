@@ -83,6 +83,7 @@ static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 	ent->gen = e->gen;
 	ent->srv[0] = s->idx;
 	ent->flags &= MX_EF_BIT;
+	ent->flags |= MX_EF_MAYBE;
 	ent->flags |= e->pages || (e->flags & MX_EXT_LOSTBASE) ? MX_EF_DATA : MX_EF_EMPTY;
 	if (e->flags & MX_EXT_LOSTBASE)
 		ent->flags |= MX_EF_LOSTBASE;
@@ -156,7 +157,7 @@ static bool all_told(const struct mx_vol *v)
 
 static void conclude(struct mx_vol *v, bool told)
 {
-	enum mx_ext_state st = !told ? MX_EXT_UNKNOWN : v->any_gone ? MX_EXT_LOST : MX_EXT_HOLE;
+	enum mx_ext_state st = told ? MX_EXT_LOST : MX_EXT_UNKNOWN;
 
 	for (u32 i = 0; i < v->map.nents; i++) {
 		struct mx_ent *e = mx_map_at(&v->map, i);
@@ -214,18 +215,13 @@ void mx_rebuild_late(struct mx_vol *v, mx_ns now)
 	if (v->phase <= MX_VP_RECORD || (!n && mx_list_empty(&v->unknown)))
 		return;
 	if (n && all_told(v)) {
-		enum mx_ext_state st = v->any_gone ? MX_EXT_LOST : MX_EXT_HOLE;
-
 		for (u32 i = 0; i < v->map.nents; i++) {
 			struct mx_ent *e = mx_map_at(&v->map, i);
 
 			if (e->state == MX_EXT_UNKNOWN)
-				mx_map_set(&v->map, e, st);
+				mx_map_set(&v->map, e, MX_EXT_LOST);
 		}
-		if (st == MX_EXT_LOST)
-			tell_lost(v, n, now);
-		else
-			v->sweep = 0;
+		tell_lost(v, n, now);
 	}
 	mx_reads_retry(v, now);
 	mx_acts_retry(v, now);
@@ -242,10 +238,8 @@ static bool take_servers(struct mx_vol *v, mx_ns now)
 
 		struct mx_vs *s;
 
-		if (r->state == MX_ENR_GONE) {
-			v->any_gone = true;
+		if (r->state == MX_ENR_GONE)
 			continue;
-		}
 		s = mx_vs_new(v, r->id, r->incarnation, &r->addr, MX_VS_SEAL, now);
 		if (!s)
 			return false;

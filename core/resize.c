@@ -73,7 +73,7 @@ static bool all_forgotten(struct mx_vol *v, mx_ns now)
 		struct mx_ent *e = mx_map_at(&v->map, i);
 		struct mx_act *a;
 
-		if (e->state == MX_EXT_HOLE && !e->act && !(e->flags & MX_EF_BIT))
+		if (e->state == MX_EXT_HOLE && !e->act && !(e->flags & MX_EF_BITS))
 			continue;
 		all = false;
 		if (e->act || e->state == MX_EXT_UNKNOWN)

@@ -74,6 +74,7 @@ struct mx_held {
 	u32 nchunks;		/* room in chunks */
 	u64 bits_set;
 	u32 bits_epoch, bits_round;	/* the last SET or CLEAR applied */
+	u32 clear_epoch, clear_round;	/* the last CLEAR */
 	/* caretaker */
 	mx_ns care_at;		/* not looked after before */
 	mx_ns checked_at;	/* the others were asked, or told us */

@@ -286,7 +286,7 @@ void mx_vol_close(struct mx_vol *v, mx_ns now)
 static bool disagrees(const struct mx_ent *e)
 {
 	if (e->state == MX_EXT_HOLE)
-		return e->flags & MX_EF_BIT;
+		return e->flags & MX_EF_BITS;
 	if (e->state != MX_EXT_PLACED)
 		return false;
 	return (e->flags & MX_EF_EMPTY) || ((e->flags & MX_EF_DATA) && !(e->flags & MX_EF_BIT));

@@ -215,7 +215,7 @@ static u32 lose_extents(struct mx_vs *s)
 			continue;
 		mx_map_set(&v->map, e, was_told(e) ? MX_EXT_LOST : MX_EXT_HOLE);
 		lost += e->state == MX_EXT_LOST;
-		e->flags &= MX_EF_BIT;
+		e->flags &= MX_EF_BITS;
 		e->srv[0] = 0;
 		s->extents--;
 		if (e->state == MX_EXT_HOLE && e->flags)
@@ -254,7 +254,6 @@ void mx_vs_gone(struct mx_vs *s, mx_ns now)
 	}
 	s->state = MX_VS_GONE;
 	s->recorded = false;
-	v->any_gone = true;
 	lost = lose_extents(s);
 	if (v->phase >= MX_VP_REBUILD)
 		tell_gone(s, lost, now);
