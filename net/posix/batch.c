@@ -423,8 +423,10 @@ static void send_apart(struct mxp_net *n, struct mxp_sock *s, unsigned k)
 				skip = 0;
 			}
 		}
-		if (have == want && sendmsg(s->fd, &h, MSG_DONTWAIT) < 0)
-			n->stats.tx_errors++;
+		if (have == want && sendmsg(s->fd, &h, MSG_DONTWAIT) < 0) {
+			n->stats.tx_too_big += errno == EMSGSIZE;
+			n->stats.tx_errors += errno != EMSGSIZE;
+		}
 		left -= have;
 	}
 }
@@ -441,16 +443,19 @@ static bool refused(struct mxp_net *n, struct mxp_sock *s, unsigned k, int e, un
 			return true;
 		break;
 	case EIO:	/* the interface cannot cut for us */
+		s->gso = false;
+		/* fallthrough */
 	case EINVAL:
+	case EMSGSIZE:	/* a probe, or the path has become narrower: lost, ... */
 		if (n->tx->runs[k].segs > 1) {
-			s->gso = e == EIO ? false : s->gso;
-			send_apart(n, s, k);
+			send_apart(n, s, k);	/* ... but not a smaller last one */
+			return false;
+		}
+		if (e == EMSGSIZE) {
+			n->stats.tx_too_big++;
 			return false;
 		}
 		break;
-	case EMSGSIZE:	/* a probe, or the path has become narrower: lost */
-		n->stats.tx_too_big++;
-		return false;
 	}
 	/* Unreachable, filtered, out of buffers: lost, as on the way. */
 	n->stats.tx_errors++;

@@ -83,6 +83,18 @@ for size in 1280 1500; do
 	daemon_end "plain$size" KILL 3
 done
 
+# The path gets narrower while it is in use
+mtu 9000
+in_ns=$a daemon narrow --memory 128M --trusted-interface va
+fresh --server 10.77.0.1
+{ sleep 1 && mtu 1500; } &
+gives 0 '"failed": 0, "wrong": 0' "the path gets narrower while it is in use" ip netns exec "$b" \
+	"$tool_bench" --server 10.77.0.1 --verify --op randrw --depth 16 --range 8M --seconds 2 v
+wait $! || :
+gives 0 '"failed": 0, "wrong": 0' "and is used as it is then" timeout 5 ip netns exec "$b" \
+	"$tool_bench" --server 10.77.0.1 --verify --fill --op randrw --depth 16 --range 8M --seconds 0.3 v
+daemon_end narrow KILL 3
+
 mtu 1500
 in_ns=$a daemon six --memory 128M --trusted-interface va --listen '[fd77::1]'
 fresh --server fd77::1
