@@ -121,7 +121,8 @@ static bool same_node(const struct mx_node *a, const struct mx_node *b)
 void mx_put_hstate(struct mx_put *w, u32 promised, u32 lease_ms, const struct mx_node *to,
 		   const u8 *desc, u32 len, bool brief)
 {
-	u32 keep = brief ? MX_DESC_LISTS + 48 * mx_ld32(desc + MX_DESC_NHOLDERS) : len;
+	u32 keep = brief ? MX_DESC_LISTS + 48 * (mx_ld32(desc + MX_DESC_NHOLDERS) +
+					mx_ld32(desc + MX_DESC_NPREV)) : len;
 	u8 *at;
 
 	mx_put32(w, promised);
@@ -359,10 +360,11 @@ static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc *d, st
 
 	if (mx_dropped_epoch(c->s, d->uuid))
 		return MX_ST_DELETED;
-	if (mx_desc_holder(d, me->id, me->incarnation) < 0)
+	if (mx_desc_holder(d, me->id, me->incarnation) < 0 &&
+	    mx_desc_prev(d, me->id, me->incarnation) < 0)
 		return MX_ST_NOT_HOLDER;
-	if (c->s->leaving)
-		return MX_ST_LEAVING;
+	/* Also on a server asked to leave: it was chosen before that, and until the
+	 * owner has replaced it, its vote counts. */
 	if (name_taken(c, d, uuid))
 		return exists(c, uuid);
 	*h = held_new(c->s, d->uuid);
@@ -476,7 +478,8 @@ enum mx_status mx_call_forget(struct mx_ccall *c)
 	/* Of a deletion that this holder has not seen: told under a later epoch, it is
 	 * as good as the tombstone, for FORGET follows only a deletion that counts. */
 	if (live(h) && r.epoch == mx_ld32(h->desc + MX_DESC_EPOCH) &&
-	    mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0)
+	    (mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0 ||
+	     mx_desc_prev(c->s->scratch2, me->id, me->incarnation) >= 0))
 		return MX_ST_INVALID;
 	if (!live(h) || r.epoch > mx_ld32(h->desc + MX_DESC_EPOCH))
 		mx_drop_volume(c->s, r.uuid, r.epoch);
