@@ -138,7 +138,7 @@ void memx_give_up_at(BDRVMemxState *s, mx_ns at)
 static void run(BDRVMemxState *s)
 {
 	WITH_QEMU_LOCK_GUARD(&s->lock) {
-		if (memx_now() >= s->give_up_at)
+		if (s->give_up_at != MX_NEVER && memx_now() >= s->give_up_at)
 			give_up(s);
 		memx_process(s->client);
 	}

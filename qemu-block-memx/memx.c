@@ -615,8 +615,6 @@ static int64_t memx_maybe_coroutine_fn memx_get_allocated_file_size(BlockDriverS
 static void memx_refresh_limits(BlockDriverState *bs, Error **errp)
 {
 	bs->bl.request_alignment = MX_BLOCK;
-	/* Whole pages are swapped in at the server; parts of one are assembled. */
-	bs->bl.pwrite_zeroes_alignment = MX_PAGE;
 	bs->bl.opt_transfer = MX_IO_BLOCKS_MAX * MX_BLOCK;
 	bs->bl.max_transfer = QEMU_ALIGN_DOWN(INT_MAX, MX_EXTENT);
 	bs->bl.min_mem_alignment = 1;

@@ -46,10 +46,12 @@ tree_options=(--target-list=x86_64-softmmu --without-default-features --enable-s
 	--disable-docs --audio-drv-list=
 	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu)
 tree_targets=(qemu-system-x86_64 qemu-img qemu-io qemu-nbd
-	storage-daemon/qemu-storage-daemon block-memx.so
-	accel-tcg-x86_64.so accel-qtest-x86_64.so)
-# 10.0 wants pixman for the console to be asked for by name.
-declare -A tree_options_of=([7.2]="" [10.0]="--enable-pixman --disable-download")
+	storage-daemon/qemu-storage-daemon block-memx.so)
+# 10.0 wants pixman to be asked for by name, and firmware not to be installed.
+declare -A tree_options_of=([7.2]=""
+	[10.0]="--enable-pixman --disable-download --disable-install-blobs")
+declare -A tree_targets_of=([7.2]="accel-tcg-x86_64.so accel-qtest-x86_64.so"
+	[10.0]="accel-qtest-x86_64.so")
 
 say() {
 	printf 'rebuild: %s\n' "$*" >&2
@@ -248,13 +250,16 @@ build_tree() {
 	add_library "$root"
 	if [ ! -e "$work/build/build.ninja" ]; then
 		say "configuring (half a minute)"
+		rm -rf "$work/build"
+		mkdir -p "$work/build"
 		logged "$work/configure.log" configure_tree "$root"
 		link_firmware
 	fi
 	say "building QEMU $series (the first time some minutes; log: $work/build.log)"
-	# shellcheck disable=SC2016
+	# shellcheck disable=SC2016,SC2086
 	logged "$work/build.log" in_root "$root" sh -c \
-		'exec nice ninja -C "$MEMX_WORK/build" -j'"$jobs"' "$@"' sh "${tree_targets[@]}"
+		'exec nice ninja -C "$MEMX_WORK/build" -j'"$jobs"' "$@"' sh \
+		"${tree_targets[@]}" ${tree_targets_of[$series]}
 	printf '%s\n' "$work/build"
 }
 
