@@ -528,7 +528,7 @@ static bool claim_helps(const struct round *r, const struct verdict *v, mx_ns no
 {
 	u32 spare = candidates(r->s, r->d, now);
 
-	if (r->d->state == MX_VOL_DELETED)
+	if (r->d->state == MX_VOL_DELETED || r->d->nprev)
 		return true;
 	if (r->d->nholders < MX_HOLDERS_WANT)
 		return r->d->nholders + spare >= MX_HOLDERS_WANT;
@@ -552,7 +552,7 @@ static void probe_poll(struct round *r, mx_ns now)
 		return;
 	}
 	judge(r, h, &v);
-	if (mx_desc_holder(r->d, me->id, me->incarnation) < 0 && v.newer >= maj) {
+	if (!r->d->nprev && mx_desc_holder(r->d, me->id, me->incarnation) < 0 && v.newer >= maj) {
 		let_go(r);
 	} else if (r->d->state == MX_VOL_DELETED && (r->gone || v.tombs >= maj)) {
 		drop_start(r, DROP);
@@ -582,7 +582,7 @@ static bool suspicious(const struct mx_server *s, const struct mx_held *h, mx_ns
 	u32 n = mx_ld32(h->desc + MX_DESC_NHOLDERS), all = servers_there(s, now), i;
 	bool me = false;
 
-	if (mx_ld32(h->desc + MX_DESC_STATE) == MX_VOL_DELETED)
+	if (mx_ld32(h->desc + MX_DESC_STATE) == MX_VOL_DELETED || mx_ld32(h->desc + MX_DESC_NPREV))
 		return true;
 	if (mx_ld32(h->desc + MX_DESC_EPOCH) == 1 && mx_ld64(h->desc + MX_DESC_VERSION) == 1)
 		return true;		/* perhaps never created by a majority */

@@ -167,23 +167,54 @@ static struct claim_slot *slot_find(struct mx_claim *c, const struct mx_srvref *
 	return NULL;
 }
 
-static void slots_want(struct mx_claim *c, const struct mx_desc *d, bool new, mx_ns now)
+static bool listed(const struct mx_srvref *list, u32 n, const struct mx_srvref *r)
 {
-	for (u32 i = 0; i < d->nholders; i++) {
-		struct claim_slot *s = slot_find(c, &d->holders[i]);
+	for (u32 i = 0; i < n; i++)
+		if (list[i].id == r->id && list[i].incarnation == r->incarnation)
+			return true;
+	return false;
+}
+
+static void slots_want(struct mx_claim *c, const struct mx_srvref *list, u32 n, mx_ns now)
+{
+	for (u32 i = 0; i < n; i++) {
+		struct claim_slot *s = slot_find(c, &list[i]);
 
 		if (!s) {
 			s = &c->slot[c->nslots++];
 			memset(s, 0, sizeof *s);
 			s->c = c;
-			s->ref = d->holders[i];
+			s->ref = list[i];
 		}
-		if (new)
-			s->new = true;
-		else
-			s->old = true;
 		slot_connect(s, now);
 	}
+}
+
+/* The set in force by @d, and the one it changes to. */
+static void sets_of(struct mx_claim *c, struct claim_slot *s, const struct mx_desc *d)
+{
+	bool now = listed(d->holders, d->nholders, &s->ref);
+
+	(void)c;
+	s->old = d->nprev ? listed(d->prev, d->nprev, &s->ref) : now;
+	s->new = d->nprev && now;
+}
+
+bool claim_slots_match(const struct mx_claim *c, const struct mx_desc *d)
+{
+	u32 old = 0, new = 0;
+
+	for (u32 i = 0; i < c->nslots; i++) {
+		const struct claim_slot *s = &c->slot[i];
+		bool is = listed(d->holders, d->nholders, &s->ref);
+
+		if (s->old != (d->nprev ? listed(d->prev, d->nprev, &s->ref) : is) ||
+		    s->new != (d->nprev && is))
+			return false;
+		old += s->old;
+		new += s->new;
+	}
+	return old == (d->nprev ? d->nprev : d->nholders) && new == (d->nprev ? d->nholders : 0);
 }
 
 /* Moves a slot: its calls point into it, so only idle ones may move. The calls
@@ -202,17 +233,16 @@ static void slot_move(struct claim_slot *to, struct claim_slot *from)
 	memset(&to->sync, 0, sizeof to->sync);
 }
 
-void claim_load_slots(struct mx_claim *c, bool new, mx_ns now)
+void claim_load_slots(struct mx_claim *c, const struct mx_desc *d, mx_ns now)
 {
 	u32 kept = 0;
 
+	c->changing = d->nprev != 0;
 	for (u32 i = 0; i < c->nslots; i++) {
 		struct claim_slot *s = &c->slot[i];
-		const struct mx_srvref *r = &s->ref;
 
-		s->old = mx_desc_holder(c->cur, r->id, r->incarnation) >= 0;
-		s->new = new && mx_desc_holder(c->next, r->id, r->incarnation) >= 0;
-		if (!s->old && !s->new) {
+		if (!listed(d->holders, d->nholders, &s->ref) &&
+		    !listed(d->prev, d->nprev, &s->ref)) {
 			slot_stop(s);
 			continue;
 		}
@@ -221,9 +251,32 @@ void claim_load_slots(struct mx_claim *c, bool new, mx_ns now)
 		kept++;
 	}
 	c->nslots = kept;
-	slots_want(c, c->cur, false, now);
-	if (new)
-		slots_want(c, c->next, true, now);
+	slots_want(c, d->holders, d->nholders, now);
+	slots_want(c, d->prev, d->nprev, now);
+	for (u32 i = 0; i < c->nslots; i++)
+		sets_of(c, &c->slot[i], d);
+}
+
+/*
+ * A descriptor that changes the holders goes to the new ones first, to be filled.
+ * It counts only once a holder of the old set has accepted it: known from new
+ * ones alone it may never have been decided, and their bitmaps may be empty.
+ */
+bool claim_counts(const struct mx_desc *d, const struct mx_node *from)
+{
+	return !d->nprev || listed(d->prev, d->nprev,
+				   &(struct mx_srvref){ .id = from->id, .incarnation = from->incarnation });
+}
+
+/* What such a descriptor still says: who held the volume before. */
+static void claim_undo_change(struct mx_desc *d)
+{
+	memcpy(d->holders, d->prev, sizeof d->holders);
+	d->nholders = d->nprev;
+	d->nprev = 0;
+	d->epoch = 0;		/* older than anything those will tell */
+	d->version = 0;
+	d->config--;
 }
 
 bool claim_majority(const struct mx_claim *c, claim_flag *f)
@@ -356,9 +409,10 @@ void claim_asks_cancel(struct mx_claim *c)
 }
 
 /* A descriptor heard of during find: remember the newest, notice two uuids. */
-static void found_one(struct mx_claim *c, const struct mx_hstate *h, mx_ns now)
+static void found_one(struct mx_claim *c, const struct mx_hstate *h, const struct mx_node *from,
+		      mx_ns now)
 {
-	const struct mx_desc *d = h->desc;
+	struct mx_desc *d = h->desc;
 
 	if (!c->by_uuid && c->hit_at && memcmp(d->uuid, c->cur->uuid, MX_UUID)) {
 		memcpy(c->clash_a, c->cur->uuid, MX_UUID);
@@ -371,13 +425,18 @@ static void found_one(struct mx_claim *c, const struct mx_hstate *h, mx_ns now)
 		c->owner = d->owner;
 		c->owner_lease_ms = h->lease_ms;
 	}
+	if (d->epoch > c->seen)
+		c->seen = d->epoch;
+	if (!claim_counts(d, from))
+		claim_undo_change(d);
 	if (!c->hit_at || mx_desc_cmp(d, c->cur) > 0)
 		memcpy(c->cur, d, sizeof *d);
 	if (!c->hit_at)
 		c->hit_at = now;
 }
 
-static void find_answer(struct mx_claim *c, const u8 *body, u32 len, mx_ns now)
+static void find_answer(struct mx_claim *c, const struct mx_node *from, const u8 *body, u32 len,
+			mx_ns now)
 {
 	u32 n, used;
 
@@ -391,7 +450,7 @@ static void find_answer(struct mx_claim *c, const u8 *body, u32 len, mx_ns now)
 
 		if (!mx_hstate_decode(body, len, &h, &used))
 			return;
-		found_one(c, &h, now);
+		found_one(c, &h, from, now);
 		body += used;
 		len -= used;
 	}
@@ -409,7 +468,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
 	else if (st == MX_OK)
-		find_answer(c, body, len, now);
+		find_answer(c, mx_peer_node(a->peer), body, len, now);
 	mx_peer_put(a->peer);
 	a->peer = NULL;
 	claim_tick_at(c, now);
@@ -429,7 +488,7 @@ static void find_end(struct mx_claim *c, enum mx_status st, mx_ns now)
 		c->state = MX_CLAIM_FOUND;
 		memcpy(c->name, c->cur->name, sizeof c->name);
 		memcpy(c->uuid, c->cur->uuid, MX_UUID);
-		claim_load_slots(c, false, now);
+		claim_load_slots(c, c->cur, now);
 	} else {
 		c->state = MX_CLAIM_IDLE;
 	}
@@ -499,6 +558,8 @@ void mx_claim_adopt(struct mx_claim *c, const struct mx_desc *d)
 	memcpy(c->name, d->name, sizeof c->name);
 	memcpy(c->uuid, d->uuid, MX_UUID);
 	c->seen = d->epoch;
+	if (!claim_counts(d, mx_ep_node(c->ep)))
+		claim_undo_change(c->cur);
 	c->state = MX_CLAIM_FOUND;
 }
 

@@ -390,6 +390,10 @@ bool claim_filling(const struct mx_claim *c)
 
 void claim_sync_tick(struct mx_claim *c, mx_ns now)
 {
+	/* A copy taken before a new holder hears of each batch could miss one. */
+	for (u32 i = 0; i < c->nslots; i++)
+		if (c->slot[i].new && !c->slot[i].old && !c->slot[i].told)
+			return;
 	if (!c->bits_source && !c->copy_ready) {
 		copy_push(c, now);
 		return;

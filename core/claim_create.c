@@ -105,10 +105,10 @@ static void write_first(struct mx_claim *c, mx_ns now)
 	c->epoch = c->cur->epoch;
 	c->seen = c->cur->epoch;
 	c->state = MX_CLAIM_ACCEPTING;
-	c->changing = c->writing = false;
+	c->writing = false;
 	c->retry_at = 0;
 	memcpy(c->next, c->cur, sizeof *c->next);
-	claim_load_slots(c, false, now);
+	claim_load_slots(c, c->cur, now);
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slot[i].fenced = c->slot[i].gone = false;
 	claim_accept_round(c, 0, now);

@@ -30,7 +30,7 @@ static void edits_done(struct mx_list *l, enum mx_status st, mx_ns now)
 void claim_edits_fail(struct mx_claim *c, enum mx_status st, mx_ns now)
 {
 	claim_sync_end(c);
-	c->writing = c->changing = false;
+	c->writing = false;
 	edits_done(&c->edits_out, st, now);
 	edits_done(&c->edits, st, now);
 }
@@ -45,24 +45,30 @@ static bool same_set(const struct mx_desc *a, const struct mx_desc *b)
 	return true;
 }
 
-/* Applies waiting edits to a copy of the descriptor and begins writing it. An
- * edit of the holders travels alone: it may be given up without harm to others. */
+/*
+ * Applies waiting edits to a copy of the descriptor and begins writing it. An
+ * edit of the holders travels alone: it may be given up without harm to others.
+ * It is written with the set before in prev, and once that has the majorities of
+ * both sets, a version without prev ends the change.
+ */
 static void write_next(struct mx_claim *c, mx_ns now)
 {
 	struct mx_desc *d = c->next;
-	bool any = false;
+	bool any = c->cur->nprev != 0, heal = false;
 
 	memcpy(d, c->cur, sizeof *d);
+	d->nprev = 0;
 	while (!mx_list_empty(&c->edits)) {
 		struct mx_claim_edit *e = mx_list_entry(c->edits.next, struct mx_claim_edit, node);
 
-		if (e == &c->heal && !mx_list_empty(&c->edits_out))
+		heal = e == &c->heal;
+		if (heal && (c->cur->nprev || !mx_list_empty(&c->edits_out)))
 			break;
 		mx_list_del(&e->node);
 		e->applied = e->edit(e, d);
 		any |= e->applied;
 		mx_list_add_tail(&c->edits_out, &e->node);
-		if (e == &c->heal)
+		if (heal)
 			break;
 	}
 	if (!any) {
@@ -72,27 +78,24 @@ static void write_next(struct mx_claim *c, mx_ns now)
 	if (c->tried_version < c->cur->version)
 		c->tried_version = c->cur->version;
 	d->version = ++c->tried_version;
-	c->changing = !same_set(c->cur, d);
-	if (c->changing) {
+	if (!same_set(c->cur, d)) {
+		memcpy(d->prev, c->cur->holders, sizeof d->prev);
+		d->nprev = c->cur->nholders;
 		d->config++;
 		c->change_by = now + CHANGE_PATIENCE;
 	}
 	c->writing = true;
-	claim_load_slots(c, c->changing, now);
+	claim_load_slots(c, d, now);
 	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
 }
 
 void claim_written(struct mx_claim *c, mx_ns now)
 {
-	bool changed = c->changing;
-
 	memcpy(c->cur, c->next, sizeof *c->cur);
 	claim_votes_cancel(c);
-	c->writing = c->changing = false;
-	if (changed) {
+	c->writing = false;
+	if (c->changing)
 		claim_sync_end(c);
-		claim_load_slots(c, false, now);
-	}
 	edits_done(&c->edits_out, MX_OK, now);
 	claim_tick_at(c, now);
 }
@@ -101,8 +104,8 @@ static void give_up_change(struct mx_claim *c, mx_ns now)
 {
 	claim_votes_cancel(c);
 	claim_sync_end(c);
-	c->writing = c->changing = false;
-	claim_load_slots(c, false, now);
+	c->writing = false;
+	claim_load_slots(c, c->cur, now);
 	edits_done(&c->edits_out, MX_ST_TIMEOUT, now);
 }
 
@@ -235,7 +238,7 @@ static bool holders_right(const struct mx_claim *c, mx_ns now)
 
 bool mx_claim_healthy(const struct mx_claim *c, mx_ns now)
 {
-	return !claim_filling(c) && holders_right(c, now);
+	return !claim_filling(c) && !c->cur->nprev && holders_right(c, now);
 }
 
 void claim_edit_tick(struct mx_claim *c, mx_ns now)
@@ -254,7 +257,7 @@ void claim_edit_tick(struct mx_claim *c, mx_ns now)
 		claim_accept_push(c, now);
 		return;
 	}
-	if (!c->healing && !c->reading && !c->conf.no_heal && now >= c->heal_at &&
+	if (!c->healing && !c->reading && !c->cur->nprev && !c->conf.no_heal && now >= c->heal_at &&
 	    !holders_right(c, now)) {
 		c->healing = true;
 		c->heal_at = now + HEAL_PAUSE;
@@ -262,6 +265,6 @@ void claim_edit_tick(struct mx_claim *c, mx_ns now)
 		c->heal.done = heal_done;
 		mx_list_add_tail(&c->edits, &c->heal.node);
 	}
-	if (!mx_list_empty(&c->edits))
+	if (!mx_list_empty(&c->edits) || c->cur->nprev)
 		write_next(c, now);
 }

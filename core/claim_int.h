@@ -141,9 +141,11 @@ struct mx_claim {
 /* claim.c */
 void claim_tick_at(struct mx_claim *c, mx_ns at);
 void claim_finish(struct mx_claim *c, enum mx_status st, mx_ns now);	/* ops.done once */
-/* Makes the slots agree with cur's holders (old) and, if @new, next's (new);
- * slots of holders in neither are let go. */
-void claim_load_slots(struct mx_claim *c, bool new, mx_ns now);
+/* Makes the slots agree with @d: its holders, and while they are being changed
+ * those before (old) beside them (new). Others are let go. */
+void claim_load_slots(struct mx_claim *c, const struct mx_desc *d, mx_ns now);
+bool claim_slots_match(const struct mx_claim *c, const struct mx_desc *d);
+bool claim_counts(const struct mx_desc *d, const struct mx_node *from);
 bool claim_slot_is_node(const struct claim_slot *s);	/* the peer is that incarnation */
 bool claim_slot_reborn(const struct claim_slot *s);	/* the peer is another incarnation */
 typedef bool claim_flag(const struct claim_slot *s);

@@ -38,7 +38,8 @@ void claim_accept_push(struct mx_claim *c, mx_ns now)
 
 		if (s->vote_ok || s->vote_busy || !s->peer || now < s->vote_retry)
 			continue;
-		if (c->changing && s->old && !claim_all_synced(c))
+		if (c->state != MX_CLAIM_PREPARING && c->changing && s->old &&
+		    !claim_all_synced(c))
 			continue;
 		s->vote_busy = true;
 		s->vote_sent = now;
@@ -75,8 +76,8 @@ static void prepare_start(struct mx_claim *c, mx_ns now)
 
 	c->state = MX_CLAIM_PREPARING;
 	c->epoch = above + 1;
-	c->changing = c->writing = false;
-	claim_load_slots(c, false, now);
+	c->writing = false;
+	claim_load_slots(c, c->cur, now);
 	prepare_round(c, now);
 	claim_tick_at(c, now + CLAIM_TICK);
 }
@@ -123,6 +124,10 @@ static void accept_start(struct mx_claim *c, mx_ns now)
 		d->last_writer = me->id;
 		d->last_writer_inc = me->incarnation;
 	}
+	/* A change of holders that is adopted was accepted by an old holder, and
+	 * so after the new ones had been filled. */
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slot[i].told = c->slot[i].synced = true;
 	c->state = MX_CLAIM_ACCEPTING;
 	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
 	claim_tick_at(c, now + CLAIM_TICK);
@@ -161,7 +166,8 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 	default:
 		break;
 	}
-	if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0 && c->state != MX_CLAIM_HELD)
+	if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0 && c->state != MX_CLAIM_HELD &&
+	    claim_counts(c->tmp, mx_peer_node(s->peer)))
 		memcpy(c->cur, c->tmp, sizeof *c->cur);
 }
 
@@ -193,7 +199,8 @@ static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 		claim_note_hstate(c, body, len);
 		if (c->seen == c->epoch)
 			c->seen = seen;	/* what it promised is our own ballot */
-		if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0)
+		if (c->tmp->epoch && mx_desc_cmp(c->tmp, c->cur) > 0 &&
+		    claim_counts(c->tmp, mx_peer_node(s->peer)))
 			memcpy(c->cur, c->tmp, sizeof *c->cur);
 	} else {
 		s->told = true;
@@ -202,22 +209,6 @@ static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 }
 
 /* ---- decisions ---- */
-
-static bool same_holders(const struct mx_claim *c)
-{
-	u32 old = 0;
-
-	for (u32 i = 0; i < c->nslots; i++) {
-		const struct mx_srvref *r = &c->slot[i].ref;
-
-		if (!c->slot[i].old)
-			continue;
-		old++;
-		if (mx_desc_holder(c->cur, r->id, r->incarnation) < 0)
-			return false;
-	}
-	return old == c->cur->nholders;
-}
 
 static bool still_ours(const struct mx_claim *c)
 {
@@ -248,8 +239,8 @@ static bool prepared(struct mx_claim *c, mx_ns now)
 {
 	if (!claim_majority(c, claim_voted))
 		return false;
-	if (!same_holders(c)) {		/* a newer set: its majority counts */
-		claim_load_slots(c, false, now);
+	if (!claim_slots_match(c, c->cur)) {		/* a newer set: its majority counts */
+		claim_load_slots(c, c->cur, now);
 		if (!claim_majority(c, claim_voted))
 			return false;
 	}
@@ -271,7 +262,7 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 		owned |= c->slot[i].vote_owned;
 	if (c->deleted)
 		st = MX_ST_DELETED;
-	else if (claim_hopeless(c, is_gone) && same_holders(c))
+	else if (claim_hopeless(c, is_gone) && claim_slots_match(c, c->cur))
 		st = MX_ST_NO_QUORUM;
 	else if (owned && (!c->conf.wait_lease || c->renewed) && !c->was_held &&
 		 (claim_hopeless(c, is_owned) || now >= c->started + 3 * MX_SEC))
@@ -301,8 +292,8 @@ void claim_take_tick(struct mx_claim *c, mx_ns now)
 	if (c->state == MX_CLAIM_PREPARING) {
 		if (prepared(c, now) || prepare_failed(c, now))
 			return;
-		if (!same_holders(c))
-			claim_load_slots(c, false, now);
+		if (!claim_slots_match(c, c->cur))
+			claim_load_slots(c, c->cur, now);
 		if (c->seen >= c->epoch) {
 			if (c->seen >= MX_EPOCH_MAX)
 				take_end(c, MX_ST_INVALID, now);
@@ -445,7 +436,7 @@ mx_ns mx_claim_lease_until(const struct mx_claim *c)
 void claim_lost(struct mx_claim *c, mx_ns now)
 {
 	claim_votes_cancel(c);
-	c->writing = c->changing = false;
+	c->writing = false;
 	c->state = MX_CLAIM_LOST;
 	claim_edits_fail(c, MX_ST_FENCED, now);
 	claim_bits_fail(c, MX_ST_FENCED, now);
@@ -483,6 +474,7 @@ static void repair_done(struct mx_call *call, enum mx_status st, const u8 *body,
 	if (st == MX_OK && claim_slot_is_node(s)) {
 		s->lacking = false;
 		s->filling = true;
+		s->synced = false;
 		s->sync_chunk = 0;
 		s->lease_from = s->vote_sent;
 	}
@@ -604,8 +596,7 @@ void mx_claim_release(struct mx_claim *c, mx_ns now)
 		claim_tick_at(c, now);
 		return;
 	}
-	c->changing = false;
-	claim_load_slots(c, false, now);
+	claim_load_slots(c, c->cur, now);
 	claim_edits_fail(c, MX_ST_CANCELLED, now);
 	claim_bits_fail(c, MX_ST_CANCELLED, now);
 	memcpy(c->next, c->cur, sizeof *c->next);

@@ -10,7 +10,7 @@
 #include "pack.h"
 
 #define DESC_FIXED	320u
-#define DESC_SPARE	80u	/* zero; for live handoff and drain */
+#define DESC_SPARE	76u	/* zero; for live handoff and drain */
 #define SRVREF_WIRE	48u
 #define DEAD_WIRE	12u
 
@@ -56,6 +56,11 @@ static int srvref_find(const struct mx_srvref *r, u32 n, u64 id, u64 incarnation
 int mx_desc_enrolled(const struct mx_desc *d, u64 id, u64 incarnation)
 {
 	return srvref_find(d->enrolled, d->nenrolled, id, incarnation);
+}
+
+int mx_desc_prev(const struct mx_desc *d, u64 id, u64 incarnation)
+{
+	return srvref_find(d->prev, d->nprev, id, incarnation);
 }
 
 int mx_desc_holder(const struct mx_desc *d, u64 id, u64 incarnation)
@@ -217,7 +222,7 @@ static void get_srvref(struct mx_get *r, struct mx_srvref *s, bool enrolled)
 
 u32 mx_desc_encoded(const struct mx_desc *d)
 {
-	return DESC_FIXED + SRVREF_WIRE * (d->nholders + d->nenrolled) + DEAD_WIRE * d->ndead;
+	return DESC_FIXED + SRVREF_WIRE * (d->nholders + d->nprev + d->nenrolled) + DEAD_WIRE * d->ndead;
 }
 
 static void put_desc_fixed(struct mx_put *w, const struct mx_desc *d)
@@ -239,6 +244,7 @@ static void put_desc_fixed(struct mx_put *w, const struct mx_desc *d)
 	mx_put32(w, d->nholders);
 	mx_put32(w, d->nenrolled);
 	mx_put32(w, d->ndead);
+	mx_put32(w, d->nprev);
 	mx_put_zero(w, DESC_SPARE);
 }
 
@@ -248,12 +254,14 @@ u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d)
 	u32 i;
 
 	if (d->nholders > MX_HOLDERS_MAX || d->nenrolled > MX_ENROLLED_MAX ||
-	    d->ndead > MX_DEAD_MAX)
+	    d->ndead > MX_DEAD_MAX || d->nprev > MX_HOLDERS_MAX)
 		return 0;
 	mx_put_init(&w, p, cap);
 	put_desc_fixed(&w, d);
 	for (i = 0; i < d->nholders; i++)
 		put_srvref(&w, &d->holders[i]);
+	for (i = 0; i < d->nprev; i++)
+		put_srvref(&w, &d->prev[i]);
 	for (i = 0; i < d->nenrolled; i++)
 		put_srvref(&w, &d->enrolled[i]);
 	for (i = 0; i < d->ndead; i++) {
@@ -284,6 +292,7 @@ static void get_desc_fixed(struct mx_get *r, struct mx_desc *d)
 	d->nholders = mx_get32(r);
 	d->nenrolled = mx_get32(r);
 	d->ndead = mx_get32(r);
+	d->nprev = mx_get32(r);
 	mx_get_zero(r, DESC_SPARE);
 }
 
@@ -295,6 +304,7 @@ static bool desc_sane(const struct mx_desc *d)
 	       d->extent_shift == MX_EXTENT_SHIFT && d->policy == 1 && d->owned <= 1 &&
 	       d->epoch >= 1 && d->epoch <= MX_EPOCH_MAX && d->version >= 1 &&
 	       d->nholders >= 1 && d->nholders <= MX_HOLDERS_MAX &&
+	       d->nprev <= MX_HOLDERS_MAX &&
 	       d->nenrolled <= MX_ENROLLED_MAX && d->ndead <= MX_DEAD_MAX;
 }
 
@@ -322,6 +332,8 @@ bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used)
 		goto bad;
 	for (i = 0; i < d->nholders; i++)
 		get_srvref(&r, &d->holders[i], false);
+	for (i = 0; i < d->nprev; i++)
+		get_srvref(&r, &d->prev[i], false);
 	for (i = 0; i < d->nenrolled; i++)
 		get_srvref(&r, &d->enrolled[i], true);
 	for (i = 0; i < d->ndead; i++) {
@@ -339,6 +351,6 @@ bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used)
 	return true;
 bad:
 	/* No caller can use counts that do not hold. */
-	d->nholders = d->nenrolled = d->ndead = 0;
+	d->nholders = d->nenrolled = d->ndead = d->nprev = 0;
 	return false;
 }

@@ -53,7 +53,9 @@ struct mx_desc {
 	u32 nholders;
 	u32 nenrolled;
 	u32 ndead;
+	u32 nprev;		/* not 0: holders are being changed, from these */
 	struct mx_srvref holders[MX_HOLDERS_MAX];
+	struct mx_srvref prev[MX_HOLDERS_MAX];
 	struct mx_srvref enrolled[MX_ENROLLED_MAX];
 	struct mx_dead dead[MX_DEAD_MAX];
 };				/* about 65 KB in memory: allocate, do not put on a stack */
@@ -66,6 +68,7 @@ bool mx_name_valid(const char *name);	/* 1..63 of [A-Za-z0-9._:+@-] with '/' ins
 int mx_desc_cmp(const struct mx_desc *a, const struct mx_desc *b);	/* by (epoch, version) */
 /* Index in enrolled/holders of (id, incarnation), or -1. */
 int mx_desc_enrolled(const struct mx_desc *d, u64 id, u64 incarnation);
+int mx_desc_prev(const struct mx_desc *d, u64 id, u64 incarnation);
 int mx_desc_holder(const struct mx_desc *d, u64 id, u64 incarnation);
 static inline u32 mx_majority(u32 n) { return n / 2 + 1; }
 

@@ -157,6 +157,7 @@ struct mx_ccall {
 #define MX_DESC_NHOLDERS	228u
 #define MX_DESC_NENROLLED	232u
 #define MX_DESC_NDEAD	236u
+#define MX_DESC_NPREV	240u
 #define MX_DESC_LISTS	320u
 /* Does (epoch, version) of the encoded @a come after that of @b? */
 static inline bool mx_desc_bytes_newer(const u8 *a, const u8 *b)
