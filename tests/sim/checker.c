@@ -47,6 +47,7 @@ struct ck_sess {
 	u32 order;		/* epoch */
 	u32 opened;
 	bool forced, over;
+	bool shaken;		/* a forced takeover was begun beside it */
 	char who[24];
 };
 
@@ -348,6 +349,14 @@ struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool force
 	return s;
 }
 
+void ck_force(struct ck_vol *v)
+{
+	struct ck_sess *s;
+
+	for (s = v->sess; s; s = s->older)
+		s->shaken |= !s->over;
+}
+
 bool ck_overtaken(const struct ck_sess *s)
 {
 	return s->vol->sess != s;
@@ -399,7 +408,7 @@ static bool overtaken_by_force(const struct ck_sess *s)
 {
 	const struct ck_sess *next = next_sess(s);
 
-	return next && next->forced;
+	return next && (next->forced || s->shaken);
 }
 
 static void check_owner(struct ck_vol *v, u32 op)
@@ -411,7 +420,7 @@ static void check_owner(struct ck_vol *v, u32 op)
 
 	/* Whoever waits for the lease may count on the owner before being
 	 * silent. A forced takeover cannot: it was told that owner is dead. */
-	if (next && !next->forced)
+	if (next && !overtaken_by_force(o->sess))
 		broken(c, "%s: request #%u of %s completed although %s has owned the volume since "
 		     "stamp %u (#%u began at %u)", v->name, op, o->sess->who, next->who,
 		     next->opened, op, o->submit);

@@ -60,6 +60,9 @@ struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool force
 /* It is over, cleanly (every request ended) or by a crash (none will). */
 void ck_close(struct ck_sess *s);
 void ck_crash(struct ck_sess *s);
+/* Somebody begins to take the volume from those who use it now, by force; whoever
+ * comes next, they may not know. */
+void ck_force(struct ck_vol *v);
 /* Is there a session of a higher epoch? */
 bool ck_overtaken(const struct ck_sess *s);
 

@@ -81,7 +81,7 @@ static void draw_cluster(struct life_conf *c, struct rng *r)
 	c->lease = rng_log(r, 1 * MX_SEC, 10 * MX_SEC);
 	c->ceiling = 64 << 20;
 	if (c->faults >> FAULT_CEILING & 1)
-		c->ceiling = rng_log(r, 512 << 10, 4 << 20);
+		c->ceiling = rng_log(r, 1536 << 10, 6 << 20);
 	c->reserve_pages = (u32)rng_log(r, 4, 64);
 	c->assemblies = (u32)rng_log(r, rng_one_in(r, 4) ? 2 : 64, 256);
 	c->jobs = (u32)rng_log(r, rng_one_in(r, 4) ? 4 : 64, 256);

@@ -199,6 +199,8 @@ u32 vols_alive(struct life *l, u32 vol);	/* instances that must be there */
 u32 vols_maybe(struct life *l, u32 vol);	/* instances that may be there */
 bool vols_may_be_gone(struct life *l, u32 vol);
 bool vols_instance_gone(const struct life *l, u32 i);
+void vols_force(struct life *l, u32 vol);	/* a takeover by force begins */
+bool vols_forcing(struct life *l, u32 vol);	/* ... and is under way */
 bool side_busy(const struct life_client *c);
 void side_drop(struct life_client *c);		/* its client crashed */
 

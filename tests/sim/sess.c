@@ -96,6 +96,8 @@ static void opened(void *user, enum mx_status st, mx_ns now)
 	resolve_size(s, d);
 	note_holders(s, d);
 	s->ck = ck_open(s->ckv, s->c->n->name, d->epoch, s->conf.force);
+	if (vols_forcing(l, (u32)(s->vol - l->vols)))
+		ck_force(s->ckv);
 	l->st.opens++;
 	l->st.forced += s->conf.force;
 	set_state(s, SESS_OPEN);
@@ -162,6 +164,8 @@ struct life_sess *sess_open(struct life_client *c, u32 vol, const struct mx_vol_
 		return NULL;
 	}
 	mx_list_add_tail(&c->sess, &s->node);
+	if (conf->force)
+		vols_force(l, vol);
 	node_pump(c->n);
 	return s;
 }

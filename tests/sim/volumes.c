@@ -20,7 +20,7 @@ struct side {
 	u64 size;
 	u64 cands;		/* delete: instances it may have hit, by index */
 	u32 shrink_op;
-	bool shrinks;
+	bool shrinks, force;
 	mx_ns begun;
 };
 
@@ -248,6 +248,37 @@ void vols_create(struct life_client *c, u32 vol)
 	node_pump(c->n);
 }
 
+void vols_force(struct life *l, u32 vol)
+{
+	u32 i;
+
+	for (i = 0; i < l->ncreates; i++)
+		if (l->creates[i].vol == vol && l->creates[i].ck)
+			ck_force(l->creates[i].ck);
+}
+
+bool vols_forcing(struct life *l, u32 vol)
+{
+	struct mx_list *p;
+	u32 i;
+
+	for (i = 0; i < l->cf.nclients; i++) {
+		mx_list_for_each(p, &l->cl[i].sess) {
+			struct life_sess *s = mx_list_entry(p, struct life_sess, node);
+
+			if (s->vol == &l->vols[vol] && s->state == SESS_OPENING && s->conf.force)
+				return true;
+		}
+		mx_list_for_each(p, &l->cl[i].side) {
+			struct side *s = mx_list_entry(p, struct side, node);
+
+			if (s->vol == vol && s->force)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void delete_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
 {
 	struct side *s = o->user;
@@ -282,6 +313,9 @@ void vols_delete(struct life_client *c, u32 vol, bool force)
 			s->cands |= 1ull << i;
 			l->creates[i].deletes++;
 		}
+	s->force = force;
+	if (force)
+		vols_force(l, vol);
 	mx_client_delete(c->n->cli, l->vols[vol].name, force, &s->o, node_now(c->n));
 	node_pump(c->n);
 }
