@@ -38,8 +38,8 @@ static void act_idle(struct mx_act *a)
 		return;
 	e = mx_map_at(&v->map, a->extent);
 	e->act = 0;
-	if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BITS) && v->sweep > a->extent) {
-		v->sweep = a->extent;	/* what was to be written there failed */
+	if (mx_bit_disagrees(e) && v->sweep > a->extent) {
+		v->sweep = a->extent;	/* what was to be written there was given up */
 		mx_vol_tick_at(v, 0);
 	}
 	a->used = false;
@@ -132,6 +132,8 @@ static void bit_is_set(struct mx_act *a, mx_ns now)
 	}
 	if (a->hold == MX_HOLD_MOVE && !a->writers)
 		mx_move_kick(a->vol, now);
+	if (!mx_list_empty(&a->vol->unknown))
+		mx_reads_retry(a->vol, now);
 	mx_act_run(a, now);
 }
 

@@ -133,6 +133,16 @@ struct mx_ent {
 };
 MX_BUILD_ASSERT(sizeof(struct mx_ent) == 16);
 
+/* A bit that does not say what the map does: to be set, or cleared. */
+static inline bool mx_bit_disagrees(const struct mx_ent *e)
+{
+	if (e->state == MX_EXT_HOLE)
+		return e->flags & MX_EF_BITS;
+	if (e->state != MX_EXT_PLACED)
+		return false;
+	return (e->flags & MX_EF_EMPTY) || (e->flags & (MX_EF_DATA | MX_EF_BIT)) == MX_EF_DATA;
+}
+
 struct mx_map {
 	struct mx_ent **leaf;
 	u32 nleaf, nents;
@@ -164,7 +174,8 @@ struct mx_srv {
 enum mx_io_state {
 	MX_IO_FREE,		/* vol->io_free */
 	MX_IO_WAIT,		/* act->wait: writes, in order */
-	MX_IO_UNKNOWN,		/* vol->unknown: reads of extents that a silent server may hold */
+	MX_IO_UNKNOWN,		/* vol->unknown: reads of extents that a silent server may hold,
+				 * or whose bit is being set */
 	MX_IO_PARKED,		/* vs->parked: its server is not sealed, or cannot be told */
 	MX_IO_QUEUED,		/* srv->queue */
 	MX_IO_SENT,		/* srv->flight */

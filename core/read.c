@@ -7,11 +7,25 @@
 
 #define HOLE_RUN	4096u		/* extents looked at for one block status */
 
+/* What a read finds. Where no write was acknowledged by the server there is nothing
+ * yet (one that was given up and may have got there is not shown), or (a lost extent being placed anew) still nothing but loss: the server, who
+ * may not know of the extent at all, would call both a hole. Where one was, but the
+ * bit does not say so yet, the read waits for that: what was once read must not be
+ * a hole after a crash. */
+enum mx_ext_state mx_seen_as(const struct mx_ent *e)
+{
+	if (e->state != MX_EXT_PLACED)
+		return e->state;
+	if (!(e->flags & MX_EF_DATA))
+		return e->flags & MX_EF_LOSTBASE ? MX_EXT_LOST : MX_EXT_HOLE;
+	return e->flags & MX_EF_BIT ? MX_EXT_PLACED : MX_EXT_UNKNOWN;
+}
+
 static void hole_run(struct mx_vol *v, struct mx_blkstat_req *r)
 {
 	u32 e = (u32)(r->off >> MX_EXTENT_SHIFT), n = 0;
 
-	for (; n < HOLE_RUN && e < v->map.nents && mx_map_at(&v->map, e)->state == MX_EXT_HOLE; n++)
+	for (; n < HOLE_RUN && e < v->map.nents && mx_seen_as(mx_map_at(&v->map, e)) == MX_EXT_HOLE; n++)
 		e++;
 	mx_stat_set(v, r, MX_PAGE_HOLE, (u64)e << MX_EXTENT_SHIFT);
 }
@@ -38,15 +52,6 @@ static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
 	}
 	mx_io_put(io);
 	mx_stat_done(r, st == MX_OK && !r->run ? MX_ST_INVALID : st);	/* shrunk meanwhile */
-}
-
-/* What a read finds. A lost extent that is being placed anew stays lost until its
- * server has it: before, the server would call it a hole. */
-enum mx_ext_state mx_seen_as(const struct mx_ent *e)
-{
-	if (e->state == MX_EXT_PLACED && (e->flags & (MX_EF_LOSTBASE | MX_EF_DATA)) == MX_EF_LOSTBASE)
-		return MX_EXT_LOST;
-	return e->state;
 }
 
 /* Goes by what the map says now: also when it has changed since. */

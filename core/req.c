@@ -72,7 +72,7 @@ static bool part_begin(struct mx_vol *v, struct mx_req *r, u32 extent, u32 first
 	struct mx_act *a = NULL;
 	struct mx_io *io;
 
-	if (r->op == MX_REQ_READ && e->state == MX_EXT_HOLE) {
+	if (r->op == MX_REQ_READ && mx_seen_as(e) == MX_EXT_HOLE) {
 		v->c->port->buf_zero(v->c->port->ctx, r->buf, off, n * MX_BLOCK);
 		return true;
 	}
@@ -222,16 +222,6 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 
 /* ---- ending ---- */
 
-/* A write given up may have got there: the extent cannot be taken for empty. */
-static void may_have_landed(const struct mx_io *io)
-{
-	struct mx_ent *e = mx_map_at(&io->vol->map, io->extent);
-
-	if (io->op == MX_REQ_WRITE && e->state == MX_EXT_PLACED &&
-	    (io->state == MX_IO_BIT || !(e->flags & MX_EF_LOSTBASE)))
-		e->flags |= MX_EF_DATA;
-}
-
 static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 {
 	switch (io->state) {
@@ -239,7 +229,6 @@ static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 	case MX_IO_SENT:
 	case MX_IO_PARKED:
 	case MX_IO_BIT:
-		may_have_landed(io);
 		mx_io_detach(io);
 		if (io->act)
 			mx_act_leave(io->act, io);
@@ -341,7 +330,7 @@ static bool overdue(const struct mx_vol *v, const struct mx_io *io, mx_ns now)
 		t = last_sign(io->vs);
 		break;
 	case MX_IO_UNKNOWN:
-		t = last_unknown(v);
+		t = mx_max_u64(t, last_unknown(v));
 		break;
 	case MX_IO_WAIT:
 		if (io->act->hold == MX_HOLD_UNKNOWN)

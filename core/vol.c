@@ -72,7 +72,8 @@ void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *n
 		break;
 	case MX_ST_TIMEOUT:
 		mx_text_str(t, ": too few of the servers that keep its descriptor answer; are they "
-			       "running and reachable?");
+			       "running and reachable? If they are gone for good, 'memxctl volume "
+			       "recover' goes on with what is left");
 		break;
 	case MX_ST_DELETED:
 		mx_text_str(t, " was deleted");
@@ -283,15 +284,6 @@ void mx_vol_close(struct mx_vol *v, mx_ns now)
 
 /* ---- the tick ---- */
 
-static bool disagrees(const struct mx_ent *e)
-{
-	if (e->state == MX_EXT_HOLE)
-		return e->flags & MX_EF_BITS;
-	if (e->state != MX_EXT_PLACED)
-		return false;
-	return (e->flags & MX_EF_EMPTY) || ((e->flags & MX_EF_DATA) && !(e->flags & MX_EF_BIT));
-}
-
 /* Bits that do not agree with the map, as a client before us left them: extents
  * whose first write was not told to be done, and what turned out to be holes. A
  * few at a time. */
@@ -299,20 +291,21 @@ static void sweep(struct mx_vol *v, mx_ns now)
 {
 	u32 most = 64;
 
-	if (now < v->sweep_at || v->sweep >= v->map.nents || v->phase != MX_VP_OPEN || v->conf.read_only || v->fail)
+	if (now < v->sweep_at || v->sweep >= v->map.nents || !mx_vol_running(v) || v->fail)
 		return;
 	for (u32 n = 0; n < 65536 && v->sweep < v->map.nents; n++, v->sweep++) {
 		struct mx_ent *e = mx_map_at(&v->map, v->sweep);
 		struct mx_act *a;
+		bool clear = e->state == MX_EXT_HOLE || (e->flags & MX_EF_EMPTY);
 
-		if (e->act || !disagrees(e))
+		if (e->act || !mx_bit_disagrees(e) || (clear && v->conf.read_only))
 			continue;
 		if (!most--)
 			break;
 		a = mx_act_get(v, v->sweep);
 		if (!a)
 			break;
-		if (e->state == MX_EXT_HOLE || (e->flags & MX_EF_EMPTY))
+		if (clear)
 			mx_act_clear(a, now);
 		else
 			mx_act_set_bit(a, now);
