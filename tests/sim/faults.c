@@ -308,6 +308,7 @@ static void one_fault(struct life *l)
 		if (!n->up || !rng_one_in(&l->w.rng_fault, 3))
 			break;
 		TR(&l->w, "%s is asked to leave", n->name);
+		n->leaving = true;
 		mx_server_leave(n->srv, node_now(n));
 		holder_hit(l, n);	/* takes no descriptor it does not have yet */
 		node_pump(n);

@@ -40,18 +40,21 @@ static void resolve_size(struct life_sess *s, const struct mx_desc *d)
 	cr->nholders = d->nholders;
 }
 
-/* All holders are the incarnations recorded: the crashes so far did no harm. */
+/* Which of the holders recorded now are gone? The crashes before did no other harm. */
 static void note_holders(struct life_sess *s, const struct mx_desc *d)
 {
 	struct world *w = &s->l->w;
-	u32 i, k, well = 0;
+	u32 i, k, hit = 0;
 
 	for (i = 0; i < d->nholders; i++)
-		for (k = 0; k < w->nservers; k++)
-			well += w->nodes[k].up && w->nodes[k].id == d->holders[i].id &&
-				mx_ep_node(w->nodes[k].ep)->incarnation == d->holders[i].incarnation;
-	if (well == d->nholders)
-		s->cr->holders_hit = 0;
+		for (k = 0; k < w->nservers; k++) {
+			const struct sim_node *n = &w->nodes[k];
+
+			if (n->id == d->holders[i].id && (!n->up || n->leaving || mx_ep_node(n->ep)->incarnation !=
+							  d->holders[i].incarnation))
+				hit |= 1u << k;
+		}
+	s->cr->holders_hit = hit;
 }
 
 static void on_free(struct world *w, struct sim_ev *e)
@@ -94,7 +97,8 @@ static void opened(void *user, enum mx_status st, mx_ns now)
 	s->cr = vols_known(l, d, (u32)(s->vol - l->vols));
 	s->ckv = s->cr->ck;
 	resolve_size(s, d);
-	note_holders(s, d);
+	if (d->epoch == s->cr->epoch)
+		note_holders(s, d);
 	s->ck = ck_open(s->ckv, s->c->n->name, d->epoch, s->conf.force);
 	if (vols_forcing(l, (u32)(s->vol - l->vols)))
 		ck_force(s->ckv);

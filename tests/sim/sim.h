@@ -58,6 +58,7 @@ struct sim_node {
 	bool up;
 	u32 life;		/* starts so far; 0: never started */
 	mx_ns crashed_at;	/* last */
+	bool leaving;		/* this life was asked to leave */
 	struct mx_addr addr;
 
 	/* Its clock: base + time, ppm millionths fast or slow. */

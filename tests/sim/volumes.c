@@ -173,7 +173,7 @@ static u32 lately_down(struct life *l)
 	for (i = 0; i < l->w.nservers; i++) {
 		const struct sim_node *n = &l->w.nodes[i];
 
-		if (!n->up || (n->crashed_at && l->w.now < n->crashed_at + 60 * MX_SEC))
+		if (!n->up || n->leaving || (n->crashed_at && l->w.now < n->crashed_at + 60 * MX_SEC))
 			set |= 1u << i;
 	}
 	return set;

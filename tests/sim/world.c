@@ -417,6 +417,7 @@ static void node_born(struct sim_node *n, struct mx_ep_conf *c)
 	rng_seed(&n->rng, n->w->seed, 1000 + n->idx * 1000 + n->life);
 	n->base = rng_below(&n->rng, 1ull << 40);
 	n->wake_at = MX_NEVER;
+	n->leaving = false;
 	n->pump_due = false;
 	n->refilling = false;
 	n->pool = n->pool_max;
