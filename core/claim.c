@@ -465,6 +465,8 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	a->busy = false;
 	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
 	c->answered += answered;
+	if (answered)
+		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
 	if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
 	else if (st == MX_OK)
@@ -502,9 +504,16 @@ static void find_tick(struct mx_claim *c, mx_ns now)
 {
 	bool idle;
 
-	if (!c->hit_at)
-		claim_ask_all(c, MX_OP_LOOKUP, now);
+	if (!c->hit_at || c->recovering)
+		claim_ask_all(c, c->ask_op, now);
 	idle = claim_asks_idle(c);
+	if (c->recovering) {
+		if (idle && now >= c->started + CLAIM_SETTLE && now >= c->last_new + CLAIM_SETTLE)
+			claim_recover_found(c, now);
+		else
+			claim_tick_at(c, now + CLAIM_TICK);
+		return;
+	}
 	if (c->hit_at && (idle || now >= c->hit_at + CLAIM_RETRY)) {
 		find_end(c, MX_OK, now);
 		return;
@@ -530,7 +539,8 @@ void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns n
 
 	c->state = MX_CLAIM_FINDING;
 	c->want_done = true;
-	c->creating = c->create_check = false;
+	c->creating = c->create_check = c->recovering = false;
+	c->ask_op = MX_OP_LOOKUP;
 	c->by_uuid = uuid != NULL;
 	if (uuid)
 		memcpy(r.uuid, uuid, MX_UUID);

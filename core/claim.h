@@ -70,6 +70,13 @@ void mx_claim_adopt(struct mx_claim *c, const struct mx_desc *d);	/* instead of 
  * released. op_id chosen by the caller: same op_id and name: the same create. */
 void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, mx_ns now);
 
+/* Instead of find and take, when the majority of holders is gone for good: all
+ * servers are asked, and the newest descriptor that any holder, or any server
+ * that keeps data, still has is given to a new holder: a surviving one, so that its
+ * bitmap is kept, if there is one. Server incarnations that do not answer are
+ * given up. done(OK): HELD. INVALID: the holders are there, nothing to recover. */
+void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now);
+
 enum mx_claim_state mx_claim_state(const struct mx_claim *c);
 const struct mx_desc *mx_claim_desc(const struct mx_claim *c);
 u32 mx_claim_epoch(const struct mx_claim *c);

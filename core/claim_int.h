@@ -81,6 +81,7 @@ struct mx_claim {
 	u8 uuid[MX_UUID];
 	bool by_uuid;
 	bool creating, releasing;
+	bool recovering;	/* put together from what is left */
 	bool create_check;	/* the name is taken: is it by this very create? */
 	enum mx_status create_st;
 	bool want_done;		/* the user waits for ops.done */
@@ -106,7 +107,7 @@ struct mx_claim {
 	u32 nslots;
 
 	struct claim_ask ask[CLAIM_ASKS];
-	struct { u64 id; u8 answer; } *asked;
+	struct { u64 id, incarnation; u8 answer; } *asked;
 	u32 nasked, answered, positive;
 	u8 ask_op;
 
@@ -181,6 +182,8 @@ u32 claim_chunks(const struct mx_claim *c);
 /* claim_read.c */
 void claim_read_tick(struct mx_claim *c, mx_ns now);
 void claim_read_end(struct mx_claim *c);
+/* claim_recover.c */
+void claim_recover_found(struct mx_claim *c, mx_ns now);	/* all servers were asked */
 /* claim_create.c */
 void claim_create_tick(struct mx_claim *c, mx_ns now);
 void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,

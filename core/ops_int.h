@@ -68,18 +68,13 @@ struct mx_opctx {
 	void (*text)(void *user, const char *text, u32 len);
 	u64 server;
 
-	/* recover */
-	struct mx_desc *desc, *tmp;
-	u8 *body;			/* MX_CTL_BODY_MAX */
-	u32 body_len, seen, step, at;
-	struct mx_srvref survivor[MX_HOLDERS_MAX];
-	u32 nsurvivors;
-	u32 chunk;
-	bool waiting;
+	mx_ns until;			/* recover: for the holders to become three again */
 };
 
 /* volops.c */
 struct mx_opctx *mx_op_new(struct mx_client *c, const char *name, struct mx_vol_op *o, mx_ns now);
+/* The operation's claim, for data or not. False: ended. */
+bool mx_op_claim(struct mx_opctx *x, bool force, bool heal, mx_ns now);
 void mx_op_end(struct mx_opctx *x, enum mx_status st, mx_ns now);
 void mx_op_end_why(struct mx_opctx *x, enum mx_status st, const char *why, mx_ns now);
 

@@ -23,12 +23,6 @@ static void op_free(struct mx_opctx *x)
 		mx_claim_free(x->claim);
 	if (x->vol)
 		mx_vol_free(x->vol);
-	if (x->desc)
-		port->free(port->ctx, x->desc, sizeof *x->desc);
-	if (x->tmp)
-		port->free(port->ctx, x->tmp, sizeof *x->tmp);
-	if (x->body)
-		port->free(port->ctx, x->body, MX_CTL_BODY_MAX);
 	if (x->list)
 		port->free(port->ctx, x->list, x->list_cap * sizeof *x->list);
 	mx_list_del(&x->node);
@@ -134,7 +128,7 @@ static void claim_changed(void *user, enum mx_status st, mx_ns now)
 		mx_op_end_why(x, st, " was taken over by another client meanwhile; try again", now);
 }
 
-static bool op_claim(struct mx_opctx *x, bool force, mx_ns now)
+bool mx_op_claim(struct mx_opctx *x, bool force, bool heal, mx_ns now)
 {
 	struct mx_claim_conf cc;
 	struct mx_claim_ops co = { .done = claim_done, .changed = claim_changed };
@@ -146,7 +140,7 @@ static bool op_claim(struct mx_opctx *x, bool force, mx_ns now)
 	cc.admin = true;
 	cc.force = force;
 	cc.wait_lease = true;
-	cc.no_heal = true;
+	cc.no_heal = !heal;
 	x->claim = mx_claim_new(x->c->ep, &cc, &co, x);
 	if (!x->claim)
 		mx_op_end_why(x, MX_ST_NOMEM, ": not enough memory", now);
@@ -177,7 +171,7 @@ void mx_client_create(struct mx_client *c, const char *name, u64 size, u64 op_id
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
-	if (!x || x->ending || !size_ok(x, size, now) || !op_claim(x, false, now))
+	if (!x || x->ending || !size_ok(x, size, now) || !mx_op_claim(x, false, false, now))
 		return;
 	x->claimed = created;
 	mx_claim_create(x->claim, x->name, size, op_id, now);
@@ -199,7 +193,7 @@ void mx_client_info(struct mx_client *c, const char *name, struct mx_vol_op *o, 
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
-	if (!x || !op_claim(x, false, now))
+	if (!x || !mx_op_claim(x, false, false, now))
 		return;
 	x->claimed = mx_op_end;
 	x->answer = info_answer;
@@ -286,7 +280,7 @@ void mx_client_delete(struct mx_client *c, const char *name, bool force, struct 
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
-	if (!x || !op_claim(x, force, now))
+	if (!x || !mx_op_claim(x, force, false, now))
 		return;
 	x->claimed = delete_claimed;
 	mx_claim_find(x->claim, x->name, NULL, now);
@@ -394,7 +388,7 @@ void mx_client_resize(struct mx_client *c, const char *name, u64 size, bool shri
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
-	if (!x || x->ending || !size_ok(x, size, now) || !op_claim(x, false, now))
+	if (!x || x->ending || !size_ok(x, size, now) || !mx_op_claim(x, false, false, now))
 		return;
 	x->size = size;
 	x->shrink_ok = shrink_ok;

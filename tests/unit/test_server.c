@@ -303,7 +303,8 @@ static void extents__listed_in_pages_dropped_committed(void **state)
 		from = mx_ld32(w->rep + 4);
 	} while (from != 0xffffffff);
 	assert_int_equal(n, 3000);
-	assert_int_equal(w_list_extents(w, 1, UU, 2, 0), MX_ST_NEED_SEAL);
+	/* a later epoch may look without having sealed: an administrator */
+	assert_int_equal(w_list_extents(w, 1, UU, 2, 0), MX_OK);
 	assert_int_equal(w_extent_op(w, 1, MX_OP_COMMIT_EXTENT, UU, 1, 21, 2, 0), MX_ST_STALE_GEN);
 	assert_int_equal(w_extent_op(w, 1, MX_OP_COMMIT_EXTENT, UU, 1, 21, 1, 0), MX_OK);
 	assert_int_equal(w_extent_op(w, 1, MX_OP_DROP_EXTENT, UU, 1, 21, 1, mx_num(1, 5000)), MX_OK);

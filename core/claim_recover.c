@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Recovering a volume whose majority of holders is gone: the one place that goes
+ * on without a majority, and only because somebody asked for it by name.
+ *
+ * All servers are asked what they know of the name, first as holders, then as
+ * keepers of data. The newest descriptor gets one holder, under an epoch above all
+ * that were heard of; while the claim is held its care for holders makes that
+ * three again, and copies the bitmap.
+ */
+#include "claim_int.h"
+
+void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now)
+{
+	mx_claim_find(c, name, NULL, now);
+	c->recovering = true;
+	c->seen = 0;
+}
+
+static bool is_alive(const struct mx_claim *c, const struct mx_srvref *r)
+{
+	for (u32 i = 0; i < c->nasked; i++)
+		if (c->asked[i].id == r->id && c->asked[i].incarnation == r->incarnation)
+			return true;
+	return false;
+}
+
+/* Holders that still vote. With a majority of them nothing needs recovering. */
+static u32 voters(const struct mx_claim *c, const struct mx_srvref **one)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < c->cur->nholders; i++) {
+		if (!is_alive(c, &c->cur->holders[i]))
+			continue;
+		*one = &c->cur->holders[i];
+		n++;
+	}
+	return n;
+}
+
+static bool choose(struct mx_claim *c, const struct mx_srvref *survivor, struct mx_srvref *to)
+{
+	struct mx_member *best = NULL;
+	u64 top = 0;
+
+	if (survivor) {
+		*to = *survivor;
+		return true;
+	}
+	for (u32 i = 0; i < c->nasked; i++) {
+		struct mx_member *m = mx_ep_member_by_id(c->ep, c->asked[i].id);
+		u64 score = claim_score(c->cur->name, c->asked[i].id);
+
+		if (!m || !c->asked[i].incarnation || (m->flags & MX_MEMBER_LEAVING) ||
+		    (best && score <= top))
+			continue;
+		best = m;
+		top = score;
+	}
+	if (!best)
+		return false;
+	memset(to, 0, sizeof *to);
+	to->id = best->node.id;
+	to->incarnation = best->node.incarnation;
+	to->addr = best->addr;
+	to->state = MX_ENR_OK;
+	return true;
+}
+
+static void recover_end(struct mx_claim *c, enum mx_status st, mx_ns now)
+{
+	claim_asks_cancel(c);
+	c->recovering = false;
+	c->state = MX_CLAIM_IDLE;
+	claim_finish(c, st, now);
+}
+
+static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, mx_ns now)
+{
+	struct mx_desc *d = c->next;
+
+	memcpy(d, c->cur, sizeof *d);
+	for (u32 i = 0; i < d->nenrolled; i++)
+		if (!is_alive(c, &d->enrolled[i]))
+			d->enrolled[i].state = MX_ENR_GONE;
+	memset(d->holders, 0, sizeof d->holders);
+	d->holders[0] = *to;
+	d->nholders = 1;
+	d->nprev = 0;
+	d->config++;
+	d->epoch = c->epoch = mx_max_u32(c->seen, d->epoch) + 1;
+	d->version++;
+	c->tried_version = d->version;
+	d->owner = *mx_ep_node(c->ep);
+	d->owned = 1;
+	claim_asks_cancel(c);
+	c->recovering = c->releasing = c->was_held = c->writing = false;
+	memcpy(c->uuid, d->uuid, MX_UUID);
+	memcpy(c->cur, d, sizeof *d);	/* what slots and refusals are held against */
+	c->cur->version--;
+	c->retry_at = 0;
+	c->rounds = 0;
+	c->deadline = now + 10 * MX_SEC;
+	claim_load_slots(c, d, now);
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slot[i].fenced = c->slot[i].gone = false;
+	c->state = MX_CLAIM_ACCEPTING;
+	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
+	claim_tick_at(c, now + CLAIM_TICK);
+}
+
+void claim_recover_found(struct mx_claim *c, mx_ns now)
+{
+	static const u8 none[MX_UUID];
+	const struct mx_srvref *survivor = NULL;
+	struct mx_srvref to;
+
+	if (c->ask_op == MX_OP_LOOKUP) {	/* now those that keep data */
+		c->ask_op = MX_OP_RECOVER_LIST;
+		c->nasked = 0;
+		c->last_new = now;
+		claim_tick_at(c, now);
+	} else if (!c->answered) {
+		recover_end(c, MX_ST_NO_SERVERS, now);
+	} else if (!c->hit_at) {
+		recover_end(c, MX_ST_NO_VOLUME, now);
+	} else if (memcmp(c->clash_b, none, MX_UUID)) {
+		recover_end(c, MX_ST_NAME_CLASH, now);
+	} else if (voters(c, &survivor) >= mx_majority(c->cur->nholders)) {
+		recover_end(c, MX_ST_INVALID, now);
+	} else if (!choose(c, survivor, &to)) {
+		recover_end(c, MX_ST_NO_SERVERS, now);
+	} else {
+		write_recovered(c, &to, now);
+	}
+}
