@@ -168,10 +168,9 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 		bit_is_set(a, now);
 		if (a->hold == MX_HOLD_CLEAR)
 			mx_act_clear(a, now);
-	} else if (st == MX_ST_PARTIAL && (u64)a->extent << MX_EXTENT_SHIFT < v->size) {
+	} else if (st == MX_ST_PARTIAL) {
 		not_cleared(a, e, now);
-	} else if (st == MX_OK || st == MX_ST_PARTIAL) {
-		/* Beyond the end (a volume being cut) the bit means nothing. */
+	} else if (st == MX_OK) {
 		e->flags &= ~(MX_EF_BITS | MX_EF_EMPTY);
 		drop_empty(a, now);
 	} else if (v->fail) {

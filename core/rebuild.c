@@ -94,12 +94,19 @@ static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 /* The volume is in use: the map knows better, but for what it does not know. */
 static bool take_late(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_entry *e)
 {
+	struct mx_vol *v = s->vol;
+
 	if (ent->state == MX_EXT_UNKNOWN) {
 		put_entry(s, ent, e);
 		return true;
 	}
 	if (ent->state == MX_EXT_PLACED && ent->srv[0] == s->idx)
 		return true;
+	if (ent->state == MX_EXT_HOLE) {
+		/* A write whose owner went before it had set the bit everywhere. */
+		ent->flags |= MX_EF_MAYBE;
+		v->sweep = mx_min_u32(v->sweep, e->extent);
+	}
 	return left_over(s, e);
 }
 

@@ -6,6 +6,8 @@
  */
 #include "client_int.h"
 
+#define FORGET_PATIENCE	(30 * MX_SEC)
+
 enum stage { GROW, CUT, FORGET, SHRINK };
 
 struct mx_resize {
@@ -16,6 +18,7 @@ struct mx_resize {
 	struct mx_req req;
 	bool discarded;
 	enum mx_status st;
+	mx_ns until;		/* FORGET ends */
 };
 
 static u32 extents_of(u64 size)
@@ -76,12 +79,13 @@ static bool all_forgotten(struct mx_vol *v, mx_ns now)
 		if (e->state == MX_EXT_HOLE && !e->act && !(e->flags & MX_EF_BITS))
 			continue;
 		all = false;
-		if (e->act || e->state == MX_EXT_UNKNOWN)
+		if (e->act || e->state == MX_EXT_UNKNOWN || now < v->sweep_at)
 			continue;
 		/* Its server has only zeroes of it. */
 		a = mx_act_get(v, i);
 		if (!a)
 			break;
+		e->flags &= ~(MX_EF_DATA | MX_EF_LOSTBASE);
 		mx_act_clear(a, now);
 	}
 	return all;
@@ -102,11 +106,18 @@ void mx_resize_tick(struct mx_vol *v, mx_ns now)
 			return;
 		}
 		z->stage = FORGET;
+		z->until = now + FORGET_PATIENCE;
 	}
 	if (z->stage == FORGET && all_forgotten(v, now)) {
 		z->stage = SHRINK;
 		v->new_size = z->size;
 		mx_vol_sync_desc(v, now);
+	}
+	if (z->stage == FORGET && now >= z->until) {
+		v->size = z->old;
+		end(v, MX_ST_TIMEOUT, "a server that keeps the volume's descriptor, or data beyond the new "
+		    "end, does not answer; try again when all are there", now);
+		return;
 	}
 	if (z->stage == FORGET)
 		mx_vol_tick_at(v, now + 10 * MX_MS);
