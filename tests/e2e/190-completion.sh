@@ -29,9 +29,11 @@ completes() {
 # Every command in the program's own help, and no other.
 commands_agree() {
 	local help
-	help=$("$pool_memxctl" --help | sed -n 's/^  \([a-z][a-z ]*[a-z]\).*/\1/p')
-	diff <(sed 's/ .*//' <<<"$help" | sort -u) <(completions "memxctl ") &&
-		diff <(sed -n 's/^volume //p' <<<"$help" | sort -u) <(completions "memxctl volume ")
+	# "  volume create NAME SIZE     make a volume"
+	help=$("$pool_memxctl" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z].*[^ ]\)  .*/\1/p')
+	diff <(awk '{ print $1 }' <<<"$help" | sort -u) <(completions "memxctl ") &&
+		diff <(awk '$1 == "volume" { print $2 }' <<<"$help" | sort -u) \
+			<(completions "memxctl volume ")
 }
 
 completions() {
