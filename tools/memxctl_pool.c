@@ -7,36 +7,10 @@
 #include <unistd.h>
 #include "tools/memxctl.h"
 
-#define SETTLE_NS	(150 * MX_MS)	/* no new member for this long: these are all */
 #define SETTLE_MAX_NS	(3 * MX_SEC)
 #define STATS_SECONDS	1.5
 
 /* ---- collecting ---- */
-
-/*
- * Announcements come every two seconds: the first server heard is asked for the
- * others.
- */
-static void settle(struct ctl *c)
-{
-	struct mx_ep *ep = mx_client_ep(memx_core(c->m));
-	mx_ns start = memx_now(), last = start, now;
-	u32 known = 0;
-
-	for (;;) {
-		memx_process(c->m);
-		now = memx_now();
-		if (mx_ep_nmembers(ep) != known) {
-			if (c->interface && !known)
-				mx_ep_add_seed(ep, &mx_ep_member(ep, 0)->addr);
-			known = mx_ep_nmembers(ep);
-			last = now;
-		}
-		if (now >= start + SETTLE_MAX_NS || (known && now >= last + SETTLE_NS))
-			return;
-		memx_wait(c->m, now + 50 * MX_MS);
-	}
-}
 
 static void stats_text(void *user, const char *text, u32 len)
 {
@@ -99,7 +73,7 @@ void pool_collect(struct ctl *c)
 	ctl_connect(c);
 	ep = mx_client_ep(memx_core(c->m));
 	if (!c->pool)
-		settle(c);
+		memx_settle(c->m, SETTLE_MAX_NS);
 	c->pool = g_ptr_array_new();
 	for (u32 i = 0; i < mx_ep_nmembers(ep); i++) {
 		const struct mx_member *m = mx_ep_member(ep, i);

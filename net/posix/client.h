@@ -75,6 +75,11 @@ int memx_rw_wait(struct memx *m, struct mx_vol *v, enum mx_req_op op, u64 off, u
  * ENOENT, EXISTS EEXIST, NO_SERVERS and UNREACHABLE EHOSTUNREACH, BAD_KEY and NO_KEY
  * EKEYREJECTED, NO_QUORUM ENOTRECOVERABLE ... 0 for MX_OK. */
 int mx_status_errno(enum mx_status st);
+/* Waits until the pool's servers are known: until no new one was heard of for a
+ * moment, at most @most. Where they are found by what they announce (every two
+ * seconds), the first one heard is asked for the others. memx_open_wait and
+ * memx_op_wait do this once where an interface was given. */
+void memx_settle(struct memx *m, mx_ns most);
 /* Waits until at least one server is known, or @timeout: -ETIMEDOUT with *err naming
  * whom it asked and what to do. */
 int memx_wait_servers(struct memx *m, mx_ns timeout, char **err);

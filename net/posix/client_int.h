@@ -19,6 +19,7 @@ struct memx {
 	u32 ifindex;			/* announcements are listened for here; 0: nowhere */
 	char interface[64];		/* as it was given */
 	unsigned calls;			/* of memx_process, to look at idle sockets rarely */
+	bool settled;			/* memx_settle() was called */
 
 	/* The blocking helper that is waiting now (wait.c). */
 	bool waiting, woken;

@@ -77,6 +77,38 @@ static void wait_woken(struct memx *m)
 	memx_flush(m);
 }
 
+/* ---- who is there ---- */
+
+#define SETTLE_QUIET	(150 * MX_MS)
+#define SETTLE_MOST	(4 * MX_SEC)	/* two announcements, one of them lost */
+
+void memx_settle(struct memx *m, mx_ns most)
+{
+	struct mx_ep *ep = m->net.ep;
+	mx_ns start = mxp_now(), last = start, now = start;
+	u32 known = 0;
+
+	m->settled = true;
+	while (now < start + most && (!known || now < last + SETTLE_QUIET)) {
+		memx_process(m);
+		now = mxp_now();
+		if (mx_ep_nmembers(ep) != known) {
+			if (m->ifindex && !known)
+				mx_ep_add_seed(ep, &mx_ep_member(ep, 0)->addr);
+			known = mx_ep_nmembers(ep);
+			last = now;
+		}
+		memx_wait(m, now + SETTLE_QUIET / 4);
+	}
+}
+
+/* Seeds tell of the others at once; announcements take their time. */
+static void settle_once(struct memx *m)
+{
+	if (m->ifindex && !m->settled)
+		memx_settle(m, SETTLE_MOST);
+}
+
 /* ---- open and close ---- */
 
 static void opened(void *user, enum mx_status st, mx_ns now)
@@ -112,6 +144,7 @@ int memx_open_wait(struct memx *m, const char *volume, const struct mx_vol_conf 
 			       ". _ : + @ - and, inside, /", volume, MX_NAME_MAX);
 		return -EINVAL;
 	}
+	settle_once(m);
 	v = mx_vol_open(m->core, volume, conf, &memx_vol_ops, m, mxp_now());
 	if (!v) {
 		*err = mxp_msg("not enough memory to open volume \"%s\"", volume);
@@ -163,6 +196,7 @@ int memx_op_wait(struct memx *m, void (*start)(struct memx *m, struct mx_vol_op 
 	struct op_wait w = { .op.done = op_done, .m = m };
 
 	*err = NULL;
+	settle_once(m);
 	m->waiting = true;
 	m->woken = false;
 	start(m, &w.op, arg);
