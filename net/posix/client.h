@@ -77,8 +77,8 @@ int memx_rw_wait(struct memx *m, struct mx_vol *v, enum mx_req_op op, u64 off, u
 int mx_status_errno(enum mx_status st);
 /* Waits until the pool's servers are known: until no new one was heard of for a
  * moment, at most @most. Where they are found by what they announce (every two
- * seconds), the first one heard is asked for the others. memx_open_wait and
- * memx_op_wait do this once where an interface was given. */
+ * seconds), the first one heard is asked for the others. memx_wait_servers,
+ * memx_open_wait and memx_op_wait do this once where an interface was given. */
 void memx_settle(struct memx *m, mx_ns most);
 /* Waits until at least one server is known, or @timeout: -ETIMEDOUT with *err naming
  * whom it asked and what to do. */

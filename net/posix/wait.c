@@ -348,6 +348,8 @@ int memx_wait_servers(struct memx *m, mx_ns timeout, char **err)
 	for (unsigned i = 0; i < m->nseeds; i++)
 		if (peers[i])
 			mx_peer_put(peers[i]);
+	if (!rc)
+		settle_once(m);
 	if (rc != -ETIMEDOUT)
 		return rc;
 	whom = asked(m);
