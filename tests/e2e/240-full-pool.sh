@@ -11,17 +11,21 @@ need socat:socat
 paused=0
 
 status() {
-	guest_qmp fill query-status | jq -r .return.status
+	guest_qmp fill query-status | jq -r .return.status 2>/dev/null || :
 }
 
+# The first pause brings the third server. The guest is told to go on at each:
+# the driver needs a moment to hear of a new server, as it would of any.
 on_tick() {
 	pool_check || return 1
-	[ "$paused" = 0 ] && [ "$(status)" = io-error ] || return 0
-	paused=1
-	pool_memory=256M
-	pool_server_start s3
-	pool_names+=(s3)
-	pool_wait_seen 3
+	[ "$(status)" = io-error ] || return 0
+	if [ "$paused" = 0 ]; then
+		pool_memory=256M
+		pool_server_start s3
+		pool_names+=(s3)
+		pool_wait_seen 3
+	fi
+	paused=$((paused + 1))
 	guest_qmp fill cont >/dev/null
 }
 
@@ -29,5 +33,5 @@ pool_start 2 64M
 pool_volume fill 256M
 guest_start fill full 384 "memx.jobs=fill memx.mib=192" "disk=$(pool_drive fill)"
 guest_test fill 240 "the guest writes more than two servers hold" : on_tick
-check "it was paused while the pool was full" [ "$paused" = 1 ]
+check "it was paused while the pool was full" [ "$paused" -gt 0 ]
 tap_done

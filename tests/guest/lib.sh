@@ -84,7 +84,8 @@ guest_qmp() {
 	{
 		printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2"
 		sleep 0.5
-	} | socat - "unix-connect:$guest_work/$1/monitor.sock" | sed -n 3p
+	} | socat - "unix-connect:$guest_work/$1/monitor.sock" 2>/dev/null |
+		grep -E '"(return|error)": ' | sed -n 2p
 }
 
 guest_kill() {

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #define INSERTION_KEYS	24	/* below this an insertion sort is faster */
+#define SAMPLE_KEYS	63	/* looked at for the pivot of a large range */
 #define STACK_RANGES	64	/* the smaller side first: log2(n) is enough */
 #define PROGRESS_NS	2000000000LL
 #define SWAPS_PER_LOOK	32768	/* exchanges between two looks at the clock */
@@ -126,15 +127,19 @@ static void insertion_sort(uint64_t *keys, size_t count)
 	}
 }
 
-static uint64_t median_of_three(uint64_t a, uint64_t b, uint64_t c)
+/*
+ * The median of a few keys spread over the range: a pass over an array on swap
+ * is dear, so the two sides should be of nearly equal size.
+ */
+static uint64_t pivot_of(const uint64_t *keys, size_t count)
 {
-	if (a > b) {
-		uint64_t t = a;
+	uint64_t sample[SAMPLE_KEYS];
+	size_t samples = count >= MIB_KEYS / 16 ? SAMPLE_KEYS : 3;
 
-		a = b;
-		b = t;
-	}
-	return c < a ? a : c < b ? c : b;
+	for (size_t i = 0; i < samples; i++)
+		sample[i] = keys[i * (count - 1) / (samples - 1)];
+	insertion_sort(sample, samples);
+	return sample[samples / 2];
 }
 
 /*
@@ -143,7 +148,7 @@ static uint64_t median_of_three(uint64_t a, uint64_t b, uint64_t c)
  */
 static size_t partition(uint64_t *keys, size_t count, double share, struct progress *progress)
 {
-	uint64_t pivot = median_of_three(keys[0], keys[count / 2], keys[count - 1]);
+	uint64_t pivot = pivot_of(keys, count);
 	size_t i = 0, j = count - 1;
 
 	for (size_t swaps = 1;; swaps++) {
