@@ -4,7 +4,7 @@
  * on without a majority, and only because somebody asked for it by name.
  *
  * All servers are asked what they know of the name, first as holders, then as
- * keepers of data. The newest descriptor gets one holder, under an epoch above all
+ * keepers of data. The newest descriptor gets one or two holders, under an epoch above all
  * that were heard of; while the claim is held its care for holders makes that
  * three again, and copies the bitmap.
  */
@@ -25,29 +25,52 @@ static bool is_alive(const struct mx_claim *c, const struct mx_srvref *r)
 	return false;
 }
 
-/* Holders that still vote. With a majority of them nothing needs recovering. */
-static u32 voters(const struct mx_claim *c, const struct mx_srvref **one)
+static u32 alive(const struct mx_claim *c, const struct mx_srvref *list, u32 n)
 {
-	u32 n = 0;
+	u32 yes = 0;
 
-	for (u32 i = 0; i < c->cur->nholders; i++) {
-		if (!is_alive(c, &c->cur->holders[i]))
-			continue;
-		*one = &c->cur->holders[i];
-		n++;
-	}
-	return n;
+	for (u32 i = 0; i < n; i++)
+		yes += is_alive(c, &list[i]);
+	return yes;
 }
 
-static bool choose(struct mx_claim *c, const struct mx_srvref *survivor, struct mx_srvref *to)
+/* With a majority of the holders, during a change of both sets, nothing needs
+ * recovering. */
+static bool quorum(const struct mx_claim *c)
+{
+	const struct mx_desc *d = c->cur;
+
+	return alive(c, d->holders, d->nholders) >= mx_majority(d->nholders) &&
+	       (!d->nprev || alive(c, d->prev, d->nprev) >= mx_majority(d->nprev));
+}
+
+static void add_survivors(const struct mx_claim *c, const struct mx_srvref *list, u32 n,
+			  struct mx_srvref *to, u32 *have)
+{
+	for (u32 i = 0; i < n && *have < 2; i++)
+		if (is_alive(c, &list[i]) && (!*have || to[0].id != list[i].id))
+			to[(*have)++] = list[i];
+}
+
+/*
+ * Up to two surviving holders: a majority of two is both, so nothing that either
+ * knows of the bitmap is missed. Those of a new set were filled, so they come first.
+ */
+static u32 survivors(const struct mx_claim *c, struct mx_srvref *to)
+{
+	u32 have = 0;
+
+	add_survivors(c, c->cur->holders, c->cur->nholders, to, &have);
+	add_survivors(c, c->cur->prev, c->cur->nprev, to, &have);
+	return have;
+}
+
+/* None survived: a server like any other. */
+static bool choose(struct mx_claim *c, struct mx_srvref *to)
 {
 	struct mx_member *best = NULL;
 	u64 top = 0;
 
-	if (survivor) {
-		*to = *survivor;
-		return true;
-	}
 	for (u32 i = 0; i < c->nasked; i++) {
 		struct mx_member *m = mx_ep_member_by_id(c->ep, c->asked[i].id);
 		u64 score = claim_score(c->cur->name, c->asked[i].id);
@@ -76,7 +99,7 @@ static void recover_end(struct mx_claim *c, enum mx_status st, mx_ns now)
 	claim_finish(c, st, now);
 }
 
-static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, mx_ns now)
+static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 n, mx_ns now)
 {
 	struct mx_desc *d = c->next;
 
@@ -85,8 +108,8 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, mx_n
 		if (!is_alive(c, &d->enrolled[i]))
 			d->enrolled[i].state = MX_ENR_GONE;
 	memset(d->holders, 0, sizeof d->holders);
-	d->holders[0] = *to;
-	d->nholders = 1;
+	memcpy(d->holders, to, n * sizeof *to);
+	d->nholders = n;
 	d->nprev = 0;
 	d->config++;
 	d->epoch = c->epoch = mx_max_u32(c->seen, d->epoch) + 1;
@@ -113,8 +136,8 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, mx_n
 void claim_recover_found(struct mx_claim *c, mx_ns now)
 {
 	static const u8 none[MX_UUID];
-	const struct mx_srvref *survivor = NULL;
-	struct mx_srvref to;
+	struct mx_srvref to[2];
+	u32 n;
 
 	if (c->ask_op == MX_OP_LOOKUP) {	/* now those that keep data */
 		c->ask_op = MX_OP_RECOVER_LIST;
@@ -127,11 +150,15 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 		recover_end(c, MX_ST_NO_VOLUME, now);
 	} else if (memcmp(c->clash_b, none, MX_UUID)) {
 		recover_end(c, MX_ST_NAME_CLASH, now);
-	} else if (voters(c, &survivor) >= mx_majority(c->cur->nholders)) {
+	} else if (quorum(c)) {
 		recover_end(c, MX_ST_INVALID, now);
-	} else if (!choose(c, survivor, &to)) {
-		recover_end(c, MX_ST_NO_SERVERS, now);
 	} else {
-		write_recovered(c, &to, now);
+		n = survivors(c, to);
+		if (!n)
+			n = choose(c, to);
+		if (n)
+			write_recovered(c, to, n, now);
+		else
+			recover_end(c, MX_ST_NO_SERVERS, now);
 	}
 }
