@@ -25,6 +25,8 @@ union ctrl {
 	u8 bytes[CTRL_BYTES];
 };
 
+#define SELF_SLOTS	8u
+
 struct mxp_rx {
 	unsigned sock;			/* where the messages below came from */
 	unsigned got, next;		/* messages received; given to the endpoint */
@@ -56,6 +58,11 @@ struct mxp_tx {
 	struct mx_addr to[MXP_TX_BATCH];
 	union ctrl ctrl[MXP_TX_BATCH];
 	u8 raw_head[MXP_TX_BATCH][MXP_RAW_HEAD];
+	/* Raw datagrams to ourselves, which no interface loops back. */
+	u8 *self;			/* SELF_SLOTS of MXP_RX_BUF */
+	u32 self_len[SELF_SLOTS];
+	u8 self_sock[SELF_SLOTS];
+	unsigned self_head, self_tail;
 	struct iovec iov[MXP_TX_IOVS];
 };
 
@@ -78,7 +85,8 @@ int mxp_net_init(struct mxp_net *n)
 	n->rx->bufs = map((size_t)MXP_RX_BATCH * MXP_RX_BUF);
 	n->tx->gather = map(MXP_TX_GATHER);
 	n->tx->mem = map(sizeof(struct mx_tx) * MXP_TX_BATCH);
-	if (!n->rx->bufs || !n->tx->gather || !n->tx->mem)
+	n->tx->self = map((size_t)SELF_SLOTS * MXP_RX_BUF);
+	if (!n->rx->bufs || !n->tx->gather || !n->tx->mem || !n->tx->self)
 		goto nomem;
 	for (unsigned i = 0; i < MXP_RX_BATCH; i++) {
 		n->rx->iov[i].iov_base = n->rx->bufs + (size_t)i * MXP_RX_BUF;
@@ -112,6 +120,7 @@ void mxp_net_free(struct mxp_net *n)
 	if (n->tx) {
 		unmap(n->tx->gather, MXP_TX_GATHER);
 		unmap(n->tx->mem, sizeof(struct mx_tx) * MXP_TX_BATCH);
+		unmap(n->tx->self, (size_t)SELF_SLOTS * MXP_RX_BUF);
 	}
 	unmap(n->rx, sizeof *n->rx);
 	unmap(n->tx, sizeof *n->tx);
@@ -250,7 +259,7 @@ unsigned mxp_recv(struct mxp_net *n, unsigned i, bool wait)
 
 bool mxp_rx_pending(const struct mxp_net *n)
 {
-	return n->rx->next < n->rx->got;
+	return n->rx->next < n->rx->got || n->tx->self_head != n->tx->self_tail;
 }
 
 /* What comes beside a message. */
@@ -371,10 +380,27 @@ static unsigned deliver_raw(struct mxp_net *n, unsigned k, mx_ns now)
 	return 1;
 }
 
+/* Only those that are there now: answering may add more. */
+static unsigned deliver_self(struct mxp_net *n, mx_ns now)
+{
+	struct mxp_tx *tx = n->tx;
+	unsigned end = tx->self_tail, count = end - tx->self_head;
+
+	while (tx->self_head != end) {
+		unsigned k = tx->self_head % SELF_SLOTS;
+		struct mx_addr from = n->socks[tx->self_sock[k]].local;
+
+		mxp_net_localise(n, &from);
+		hand_over(n, now, &from, tx->self + (size_t)k * MXP_RX_BUF, tx->self_len[k]);
+		tx->self_head++;
+	}
+	return count;
+}
+
 unsigned mxp_deliver(struct mxp_net *n, mx_ns now)
 {
 	struct mxp_rx *rx = n->rx;
-	unsigned count = 0;
+	unsigned count = deliver_self(n, now);
 
 	while (rx->next < rx->got) {
 		unsigned k = rx->next++;
@@ -672,6 +698,22 @@ static unsigned add_raw_head(struct mxp_tx *tx, u32 len)
 	return 1;
 }
 
+static void keep_for_self(struct mxp_net *n, const struct mx_tx *t, unsigned sock)
+{
+	struct mxp_tx *tx = n->tx;
+	unsigned k = tx->self_tail % SELF_SLOTS;
+
+	if (tx->self_tail - tx->self_head == SELF_SLOTS || t->len > n->socks[sock].mtu)
+		return;		/* lost, as on the way */
+	copy_segs(n, t, tx->self + (size_t)k * MXP_RX_BUF);
+	if (t->sealed)
+		mx_ep_seal(t, tx->self + (size_t)k * MXP_RX_BUF);
+	tx->self_len[k] = t->len;
+	tx->self_sock[k] = (u8)sock;
+	tx->self_tail++;
+	n->stats.tx_dgrams++;
+}
+
 /* Takes d[nd] into the batch, sending what is there before if it must. */
 static void add(struct mxp_net *n)
 {
@@ -688,6 +730,10 @@ static void add(struct mxp_net *n)
 		return;
 	}
 	raw = n->socks[sock].kind == MXP_RAW;
+	if (raw && !memcmp(t->to.a, n->socks[sock].local.a, 6)) {
+		keep_for_self(n, t, (unsigned)sock);
+		return;
+	}
 	for (unsigned try = 0; try < 2; try++) {
 		if (tx->nd && (try || tx->sock != (unsigned)sock)) {
 			/* @t keeps its place as the first of the next batch. */
