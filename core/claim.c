@@ -467,6 +467,10 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	c->answered += answered;
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
+	if (c->recovering && c->ask_op == MX_OP_LOOKUP && st == MX_OK && c->nknows < CLAIM_SLOTS) {
+		c->knows[c->nknows].id = mx_peer_node(a->peer)->id;
+		c->knows[c->nknows++].incarnation = mx_peer_node(a->peer)->incarnation;
+	}
 	if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
 	else if (st == MX_OK)

@@ -82,6 +82,8 @@ struct mx_claim {
 	bool by_uuid;
 	bool creating, releasing;
 	bool recovering;	/* put together from what is left */
+	struct { u64 id, incarnation; } knows[CLAIM_SLOTS];	/* recovering: holders that have it */
+	u32 nknows;
 	bool create_check;	/* the name is taken: is it by this very create? */
 	enum mx_status create_st;
 	bool want_done;		/* the user waits for ops.done */

@@ -10,11 +10,14 @@
  */
 #include "claim_int.h"
 
+#define EPOCH_LEAP	1024u
+
 void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now)
 {
 	mx_claim_find(c, name, NULL, now);
 	c->recovering = true;
 	c->seen = 0;
+	c->nknows = 0;
 }
 
 static bool is_alive(const struct mx_claim *c, const struct mx_srvref *r)
@@ -25,12 +28,21 @@ static bool is_alive(const struct mx_claim *c, const struct mx_srvref *r)
 	return false;
 }
 
-static u32 alive(const struct mx_claim *c, const struct mx_srvref *list, u32 n)
+/* It votes: it is there, and has the volume. */
+static bool votes(const struct mx_claim *c, const struct mx_srvref *r)
+{
+	for (u32 i = 0; i < c->nknows; i++)
+		if (c->knows[i].id == r->id && c->knows[i].incarnation == r->incarnation)
+			return true;
+	return false;
+}
+
+static u32 voters(const struct mx_claim *c, const struct mx_srvref *list, u32 n)
 {
 	u32 yes = 0;
 
 	for (u32 i = 0; i < n; i++)
-		yes += is_alive(c, &list[i]);
+		yes += votes(c, &list[i]);
 	return yes;
 }
 
@@ -40,15 +52,15 @@ static bool quorum(const struct mx_claim *c)
 {
 	const struct mx_desc *d = c->cur;
 
-	return alive(c, d->holders, d->nholders) >= mx_majority(d->nholders) &&
-	       (!d->nprev || alive(c, d->prev, d->nprev) >= mx_majority(d->nprev));
+	return voters(c, d->holders, d->nholders) >= mx_majority(d->nholders) &&
+	       (!d->nprev || voters(c, d->prev, d->nprev) >= mx_majority(d->nprev));
 }
 
 static void add_survivors(const struct mx_claim *c, const struct mx_srvref *list, u32 n,
 			  struct mx_srvref *to, u32 *have)
 {
 	for (u32 i = 0; i < n && *have < 2; i++)
-		if (is_alive(c, &list[i]) && (!*have || to[0].id != list[i].id))
+		if (votes(c, &list[i]) && (!*have || to[0].id != list[i].id))
 			to[(*have)++] = list[i];
 }
 
@@ -112,7 +124,8 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 
 	d->nholders = n;
 	d->nprev = 0;
 	d->config++;
-	d->epoch = c->epoch = mx_max_u32(c->seen, d->epoch) + 1;
+	/* Far above: those who are gone may have promised more than is known. */
+	d->epoch = c->epoch = mx_max_u32(c->seen, d->epoch) + EPOCH_LEAP;
 	d->version++;
 	c->tried_version = d->version;
 	d->owner = *mx_ep_node(c->ep);
@@ -150,7 +163,7 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 		recover_end(c, MX_ST_NO_VOLUME, now);
 	} else if (memcmp(c->clash_b, none, MX_UUID)) {
 		recover_end(c, MX_ST_NAME_CLASH, now);
-	} else if (quorum(c)) {
+	} else if (c->seen > MX_EPOCH_MAX - EPOCH_LEAP || quorum(c)) {
 		recover_end(c, MX_ST_INVALID, now);
 	} else {
 		n = survivors(c, to);
