@@ -34,7 +34,7 @@ struct clnode {
 	u32 pages, page_limit;
 };
 
-struct cldgram { mx_ns at; struct mx_addr from, to; u32 len; u8 *data; };
+struct cldgram { mx_ns at; u64 seq; struct mx_addr from, to; u32 len; u8 *data; };
 
 struct cl {
 	struct clnode n[CL_NODES];
@@ -45,7 +45,7 @@ struct cl {
 	struct cldgram *q;
 	u32 nq;
 	u64 rng;
-	u64 sent, dropped;
+	u64 sent, dropped, seq;
 	/* a datagram about to be put on the network; false: drop it */
 	bool (*tap)(struct cl *c, struct cldgram *d, int from);
 	void *tap_priv;
@@ -314,6 +314,7 @@ static void cl_put(struct cl *c, const struct cldgram *d, mx_ns at)
 	}
 	*q = *d;
 	q->at = at;
+	q->seq = c->seq++;
 	q->data = malloc(d->len);
 	memcpy(q->data, d->data, d->len);
 	c->nq++;
@@ -390,7 +391,8 @@ static CL_UNUSED bool cl_run(struct cl *c, mx_ns until, bool (*done)(void *arg),
 		if (done && done(arg))
 			return true;
 		for (u32 k = 0; k < c->nq; k++)
-			if (best == c->nq || c->q[k].at < c->q[best].at)
+			if (best == c->nq || c->q[k].at < c->q[best].at ||
+			    (c->q[k].at == c->q[best].at && c->q[k].seq < c->q[best].seq))
 				best = k;
 		if (best < c->nq)
 			at = mx_min_u64(at, c->q[best].at);
