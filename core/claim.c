@@ -104,7 +104,7 @@ void mx_claim_free(struct mx_claim *c)
 
 enum mx_claim_state mx_claim_state(const struct mx_claim *c) { return c->state; }
 const struct mx_desc *mx_claim_desc(const struct mx_claim *c) { return c->cur; }
-u32 mx_claim_epoch(const struct mx_claim *c) { return c->epoch; }
+u32 mx_claim_epoch(const struct mx_claim *c) { return c->held_epoch; }
 
 const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms)
 {

@@ -79,6 +79,7 @@ void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now);
 
 enum mx_claim_state mx_claim_state(const struct mx_claim *c);
 const struct mx_desc *mx_claim_desc(const struct mx_claim *c);
+/* The epoch held, or held last: never one that is only asked for. */
 u32 mx_claim_epoch(const struct mx_claim *c);
 /* Owner met (OWNED): name and node; ms its lease still has. */
 const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms);

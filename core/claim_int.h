@@ -96,6 +96,7 @@ struct mx_claim {
 	u8 *body;		/* request of the voting round */
 	u32 body_len;
 	u32 epoch;		/* our ballot */
+	u32 held_epoch;		/* of the last time a majority had accepted us */
 	u32 seen;		/* highest ballot heard of */
 	u32 rounds;
 	mx_ns started, deadline, retry_at, hit_at, last_new;

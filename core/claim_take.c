@@ -308,6 +308,7 @@ void claim_take_tick(struct mx_claim *c, mx_ns now)
 		}
 		memcpy(c->cur, c->next, sizeof *c->cur);
 		c->state = MX_CLAIM_HELD;
+		c->held_epoch = c->epoch;
 		c->rounds = 0;
 		claim_tick_at(c, now);
 		if (!c->was_held) {

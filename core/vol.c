@@ -379,8 +379,14 @@ static void tick(struct mx_timer *t, mx_ns now)
 	if (v->phase < MX_VP_RELEASE)
 		work(v, now);
 	mx_client_settle(v->c, now);
-	if (v->tell_opened) {
+	/* An owner that was overtaken while it opened is told so, not that it is open. */
+	if (v->tell_opened && v->open_st == MX_OK && !v->fail &&
+	    mx_claim_state(v->claim) != MX_CLAIM_HELD) {
+		mx_vol_tick_at(v, now + 50 * MX_MS);
+	} else if (v->tell_opened) {
 		v->tell_opened = false;
+		if (v->open_st == MX_OK && v->fail)
+			v->open_st = v->fail;
 		if (v->open_st == MX_OK)
 			first_work(v, now);
 		v->ops.opened(v->user, v->open_st, now);
