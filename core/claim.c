@@ -299,15 +299,19 @@ bool claim_majority(const struct mx_claim *c, claim_flag *f)
 
 bool claim_hopeless(const struct mx_claim *c, claim_flag *against)
 {
-	u32 n = 0, no = 0;
+	u32 old = 0, old_no = 0, new = 0, new_no = 0;
 
 	for (u32 i = 0; i < c->nslots; i++) {
-		if (!c->slot[i].old)
-			continue;
-		n++;
-		no += against(&c->slot[i]);
+		const struct claim_slot *s = &c->slot[i];
+		bool no = against(s);
+
+		old += s->old;
+		old_no += s->old && no;
+		new += s->new;
+		new_no += s->new && no;
 	}
-	return n - no < mx_majority(n);
+	return old - old_no < mx_majority(old) ||
+	       (c->changing && new - new_no < mx_majority(new));
 }
 
 void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len)

@@ -77,8 +77,8 @@ static u32 survivors(const struct mx_claim *c, struct mx_srvref *to)
 	return have;
 }
 
-/* None survived: a server like any other. */
-static bool choose(struct mx_claim *c, struct mx_srvref *to)
+/* None survived: a server like any other, one that is to leave if need be. */
+static bool choose(struct mx_claim *c, bool leaving, struct mx_srvref *to)
 {
 	struct mx_member *best = NULL;
 	u64 top = 0;
@@ -87,7 +87,8 @@ static bool choose(struct mx_claim *c, struct mx_srvref *to)
 		struct mx_member *m = mx_ep_member_by_id(c->ep, c->asked[i].id);
 		u64 score = claim_score(c->cur->name, c->asked[i].id);
 
-		if (!m || !c->asked[i].incarnation || (m->flags & MX_MEMBER_LEAVING) ||
+		if (!m || !c->asked[i].incarnation ||
+		    (!leaving && (m->flags & MX_MEMBER_LEAVING)) ||
 		    (best && score <= top))
 			continue;
 		best = m;
@@ -168,7 +169,7 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 	} else {
 		n = survivors(c, to);
 		if (!n)
-			n = choose(c, to);
+			n = choose(c, false, to) || choose(c, true, to);
 		if (n)
 			write_recovered(c, to, n, now);
 		else
