@@ -418,6 +418,10 @@ static void found_one(struct mx_claim *c, const struct mx_hstate *h, const struc
 {
 	struct mx_desc *d = h->desc;
 
+	/* What holders know of goes before data left over from an earlier volume. */
+	if (c->recovering && c->ask_op == MX_OP_RECOVER_LIST && c->nknows &&
+	    memcmp(d->uuid, c->cur->uuid, MX_UUID))
+		return;
 	if (!c->by_uuid && c->hit_at && memcmp(d->uuid, c->cur->uuid, MX_UUID)) {
 		memcpy(c->clash_a, c->cur->uuid, MX_UUID);
 		memcpy(c->clash_b, d->uuid, MX_UUID);
