@@ -29,12 +29,14 @@ struct mx_act *mx_act_get(struct mx_vol *v, u32 extent)
 	return a;
 }
 
+/* Gives it back if nothing wants it. It may have been given back already: what is
+ * begun for an extent can end at once, inside its caller. */
 static void act_idle(struct mx_act *a)
 {
 	struct mx_vol *v = a->vol;
 	struct mx_ent *e;
 
-	if (a->hold || a->writers || a->bits_busy || !mx_list_empty(&a->wait))
+	if (!a->used || a->hold || a->writers || a->bits_busy || !mx_list_empty(&a->wait))
 		return;
 	e = mx_map_at(&v->map, a->extent);
 	e->act = 0;
@@ -374,17 +376,25 @@ static bool must_wait(const struct mx_act *a, const struct mx_io *io)
 /* A part joins the extent: it is sent, waits, or has ended. */
 void mx_act_submit(struct mx_act *a, struct mx_io *io, mx_ns now)
 {
+	bool wait = must_wait(a, io);
+
 	io->state = MX_IO_WAIT;
-	if (must_wait(a, io) || dispatch(a, io, now) == HELD) {
+	if (!wait) {
+		a->running = true;
+		wait = dispatch(a, io, now) == HELD;
+		a->running = false;
+	}
+	if (wait) {
 		mx_list_add_tail(&a->wait, &io->node);
 		want_pages(a, io);
-	} else {
-		act_idle(a);
 	}
+	if (a->again)
+		mx_act_run(a, now);
+	else
+		act_idle(a);
 }
 
-/* Starts what may start. Waiting parts keep their order where they overlap. */
-void mx_act_run(struct mx_act *a, mx_ns now)
+static void run_once(struct mx_act *a, mx_ns now)
 {
 	struct mx_list *n, *next;
 
@@ -402,6 +412,22 @@ void mx_act_run(struct mx_act *a, mx_ns now)
 			want_pages(a, io);
 		}
 	}
+}
+
+/* Starts what may start. Waiting parts keep their order where they overlap. What
+ * is begun for one may come back here at once: then all are looked at again. */
+void mx_act_run(struct mx_act *a, mx_ns now)
+{
+	if (a->running) {
+		a->again = true;
+		return;
+	}
+	do {
+		a->again = false;
+		a->running = true;
+		run_once(a, now);
+		a->running = false;
+	} while (a->again);
 	act_idle(a);
 }
 

@@ -254,6 +254,7 @@ struct mx_act {
 	u8 hold;
 	bool used;
 	bool bits_busy;
+	bool running, again;	/* inside mx_act_run; to be run once more */
 	struct mx_bm busy;	/* pages of parts sent */
 	struct mx_bm wanted;	/* pages of parts waiting */
 	struct mx_vol_op *op;	/* a move asked for by mx_vol_move */
