@@ -771,7 +771,7 @@ void ck_shrink_end(struct ck_vol *v, u32 op, u64 blk, enum ck_end how)
 					       e->no == blk / EXT_BLOCKS && blk % EXT_BLOCKS);
 }
 
-void ck_recovered(struct ck_vol *v)
+void ck_recovered(struct ck_vol *v, bool deleted)
 {
 	struct ck *c = v->ck;
 	struct ck_ext *e;
@@ -781,7 +781,8 @@ void ck_recovered(struct ck_vol *v)
 	for (i = 0; i < EXT_HASH; i++)
 		for (e = v->ext[i]; e; e = e->next)
 			for (b = 0; b < EXT_BLOCKS; b++)
-				if (blk_has(v, (u64)e->no * EXT_BLOCKS + b, CK_LOST, c->stamp - 1))
+				if (e->blk[b].c && (deleted || blk_has(v, (u64)e->no * EXT_BLOCKS + b,
+								       CK_LOST, c->stamp - 1)))
 					blk_add(v, &e->blk[b], CK_ZERO, op);
 }
 

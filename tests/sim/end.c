@@ -202,6 +202,16 @@ static bool sides_done(struct life *l, void *arg)
 	return !side_busy(arg);
 }
 
+static bool any_leaving(const struct life *l)
+{
+	u32 i;
+
+	for (i = 0; i < l->w.nservers; i++)
+		if (l->w.nodes[i].leaving)
+			return true;
+	return false;
+}
+
 /* Opens by hook or by crook; NULL if the volume is rightly not to be had. */
 static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32 vol)
 {
@@ -232,8 +242,6 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			l->vols[vol].clash = true;
 			return NULL;
 		}
-		if (o.error == MX_ST_NO_QUORUM && l->no_recover)
-			return NULL;
 		if (o.error == MX_ST_NO_QUORUM) {
 			if (!vols_may_be_gone(l, vol))
 				sim_fail(&l->w, "%s has no quorum, but too few holders crashed", name);
@@ -241,6 +249,9 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			vols_recover(c, vol);
 			if (!run_until(l, sides_done, c, 120 * MX_SEC))
 				sim_fail(&l->w, "recover of %s hangs though all is healed", name);
+			/* Servers that leave take nothing in. */
+			if (c->recover_st == MX_ST_NO_SERVERS && any_leaving(l))
+				return NULL;
 		}
 		if (l->w.now > limit)
 			sim_fail(&l->w, "%s cannot be opened though all is healed: \"%s\"", name,

@@ -65,6 +65,7 @@ struct life_create {
 	u32 vol;		/* index */
 	enum cr_state state;
 	enum del_state deleted;
+	mx_ns deleted_at;
 	u32 deletes;		/* under way */
 	struct ck_vol *ck;	/* once opened */
 	u8 uuid[MX_UUID];
@@ -119,6 +120,7 @@ struct life_sess {
 	mx_ns since;		/* of the state */
 	struct ck_vol *ckv;
 	struct ck_sess *ck;
+	u32 epoch;
 	u64 blocks;		/* its size */
 	struct mx_list ops, dead;
 	u32 inflight, depth, burst;
@@ -147,6 +149,7 @@ struct life_client {
 	struct mx_list sess;
 	struct mx_list side;	/* operations by name under way */
 	bool may_create;	/* has the cluster's key */
+	enum mx_status recover_st;	/* how the last recover ended */
 };
 
 struct life_stats {
@@ -167,7 +170,6 @@ struct life {
 	u32 ncreates;
 	u32 ops_left;
 	bool active;		/* faults and new work still come */
-	bool no_recover;	/* the core has no `recover` yet */
 	bool space_short;	/* memory was ever tight: "full" is a fair answer */
 	struct life_stats st;
 	struct mx_server_conf sc;
@@ -194,7 +196,7 @@ void vols_resize(struct life_client *c, u32 vol);
 void vols_info(struct life_client *c, u32 vol);
 void vols_list(struct life_client *c);
 void vols_recover(struct life_client *c, u32 vol);
-struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol);
+struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol, mx_ns begun);
 u32 vols_alive(struct life *l, u32 vol);	/* instances that must be there */
 u32 vols_maybe(struct life *l, u32 vol);	/* instances that may be there */
 bool vols_may_be_gone(struct life *l, u32 vol);

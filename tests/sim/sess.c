@@ -24,15 +24,24 @@ struct life_sess *sess_of(struct life_client *c, u32 vol)
 
 /* ---- opening ---- */
 
+/* What it was opened under; its descriptor may be that of a successor already. */
+static u32 epoch_of(const struct life_sess *s)
+{
+	struct mx_vol_stats st;
+
+	mx_vol_stats(s->v, &st, node_now(s->c->n));
+	return st.epoch;
+}
+
 static void resolve_size(struct life_sess *s, const struct mx_desc *d)
 {
 	struct life_create *cr = s->cr;
 
 	s->blocks = mx_vol_size(s->v) / MX_BLOCK;
-	if (d->size != mx_vol_size(s->v))
+	if (d->epoch == s->epoch && d->size != mx_vol_size(s->v))
 		sim_fail(&s->l->w, "%s: size %llu, its descriptor says %llu", d->name,
 			 (unsigned long long)mx_vol_size(s->v), (unsigned long long)d->size);
-	if (d->epoch < cr->epoch)
+	if (d->epoch != s->epoch || d->epoch < cr->epoch)
 		return;
 	cr->epoch = d->epoch;
 	if (!cr->resizing)
@@ -94,18 +103,19 @@ static void opened(void *user, enum mx_status st, mx_ns now)
 		return;
 	}
 	d = mx_vol_desc(s->v);
-	s->cr = vols_known(l, d, (u32)(s->vol - l->vols));
+	s->cr = vols_known(l, d, (u32)(s->vol - l->vols), s->since);
 	s->ckv = s->cr->ck;
+	s->epoch = epoch_of(s);
 	resolve_size(s, d);
-	if (d->epoch == s->cr->epoch)
+	if (s->epoch == s->cr->epoch)
 		note_holders(s, d);
-	s->ck = ck_open(s->ckv, s->c->n->name, d->epoch, s->conf.force);
+	s->ck = ck_open(s->ckv, s->c->n->name, s->epoch, s->conf.force);
 	if (vols_forcing(l, (u32)(s->vol - l->vols)))
 		ck_force(s->ckv);
 	l->st.opens++;
 	l->st.forced += s->conf.force;
 	set_state(s, SESS_OPEN);
-	TR(&l->w, "%s: %s is OPEN, epoch %u, %llu bytes%s%s", s->c->n->name, s->vol->name, d->epoch,
+	TR(&l->w, "%s: %s is OPEN, epoch %u, %llu bytes%s%s", s->c->n->name, s->vol->name, s->epoch,
 	   (unsigned long long)d->size, s->conf.force ? ", by force" : "",
 	   s->conf.read_only ? ", read-only" : "");
 	if (s->want_close)

@@ -99,7 +99,7 @@ bool vols_may_be_gone(struct life *l, u32 vol)
 
 /* Who wrote this descriptor? It must be a create we know of, in a state in which
  * it can be met. */
-struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol)
+struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol, mx_ns begun)
 {
 	struct life_create *cr = NULL;
 	u32 i;
@@ -111,7 +111,8 @@ struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol)
 		sim_fail(&l->w, "%s has a descriptor that no create wrote", l->vols[vol].name);
 	if (cr->state == CR_REFUSED)
 		sim_fail(&l->w, "%s: an instance is there whose create was refused", d->name);
-	if (cr->deleted == DEL_OK)
+	/* One that began before may not have heard of a deletion by force. */
+	if (cr->deleted == DEL_OK && begun > cr->deleted_at)
 		sim_fail(&l->w, "%s: an instance is there that was deleted", d->name);
 	if (cr->have_uuid && memcmp(cr->uuid, d->uuid, MX_UUID))
 		sim_fail(&l->w, "%s: one create made two volumes", d->name);
@@ -121,7 +122,7 @@ struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol)
 		cr->ck = ck_vol_new(l->ck, d->name);
 	}
 	cr->state = cr->state == CR_UNKNOWN ? CR_OK : cr->state;
-	if (!cr->deletes)
+	if (!cr->deletes && cr->deleted != DEL_OK)
 		cr->deleted = DEL_NONE;
 	/* One that was overtaken while it opened has an old descriptor. */
 	if (!cr->recovered && d->epoch > cr->epoch && d->size != cr->size_a && d->size != cr->size_b)
@@ -298,6 +299,7 @@ static void delete_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 		if (refused || l->creates[i].deleted == DEL_OK)
 			continue;
 		l->creates[i].deleted = sure ? DEL_OK : DEL_UNKNOWN;
+		l->creates[i].deleted_at = l->w.now;
 	}
 	side_end(s, st, err);
 }
@@ -428,10 +430,10 @@ static void recover_done(struct mx_vol_op *o, enum mx_status st, const char *err
 			continue;
 		cr->recovered = true;
 		if (cr->ck)
-			ck_recovered(cr->ck);
+			ck_recovered(cr->ck, cr->deleted != DEL_NONE || cr->deletes);
 	}
 	l->st.recovers += st == MX_OK;
-	l->no_recover |= st == MX_ST_UNSUPPORTED;
+	s->c->recover_st = st;
 	side_end(s, st, err);
 }
 
