@@ -252,6 +252,11 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			/* Servers that leave take nothing in. */
 			if (c->recover_st == MX_ST_NO_SERVERS && any_leaving(l))
 				return NULL;
+			/* What is left of an earlier volume of that name is left, too. */
+			if (c->recover_st == MX_ST_NAME_CLASH && vols_ever(l, vol) > 1) {
+				l->vols[vol].clash = true;
+				return NULL;
+			}
 		}
 		if (l->w.now > limit)
 			sim_fail(&l->w, "%s cannot be opened though all is healed: \"%s\"", name,

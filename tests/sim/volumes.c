@@ -180,7 +180,7 @@ static u32 lately_down(struct life *l)
 	return set;
 }
 
-static u32 creates_of(const struct life *l, u32 vol)
+u32 vols_ever(const struct life *l, u32 vol)
 {
 	u32 i, n = 0;
 
@@ -203,7 +203,7 @@ static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	} else if (st == MX_ST_EXISTS) {
 		/* A retry's EXISTS says nothing of the first try; a holder that missed a
 		 * deletion says so until its caretaker finds out. */
-		if (cr->tries <= 1 && creates_of(l, s->vol) <= 1)
+		if (cr->tries <= 1 && vols_ever(l, s->vol) <= 1)
 			sim_fail(&l->w, "create of %s: exists, but nobody made it",
 				 l->vols[s->vol].name);
 		cr->state = cr->tries > 1 ? CR_UNKNOWN : CR_REFUSED;
