@@ -460,9 +460,14 @@ static void write_full(struct mx_io *io, enum mx_status st, mx_ns now)
 /* The server has only zeroes of the extent. A write that waits will need it. */
 static void emptied(struct mx_act *a, struct mx_ent *e, mx_ns now)
 {
+	if (a->hold || !mx_list_empty(&a->wait))
+		return;
+	/* From now on it is read as a hole, also by reads under way: one of them
+	 * might see a write to come that is not acknowledged yet. */
 	e->flags &= ~(MX_EF_DATA | MX_EF_LOSTBASE);
-	if (!a->hold && mx_list_empty(&a->wait))
-		mx_act_clear(a, now);
+	e->flags |= MX_EF_EMPTY;
+	mx_reads_reroute(a->vol, a->extent, now);
+	mx_act_clear(a, now);
 }
 
 void mx_act_leave(struct mx_act *a, const struct mx_io *io)
@@ -494,7 +499,7 @@ void mx_write_end(struct mx_io *io, enum mx_status st, mx_ns now)
 		write_full(io, st, now);
 		return;
 	}
-	if (st == MX_OK)
+	if (st == MX_OK && !empty)	/* a discard of what is not there leaves nothing there */
 		e->flags |= MX_EF_DATA;
 	if (st == MX_OK && !empty && !(e->flags & MX_EF_BIT)) {
 		io->state = MX_IO_BIT;

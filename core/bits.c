@@ -143,6 +143,9 @@ enum mx_status mx_call_bits_set(struct mx_ccall *c)
 	st = bits_vol(c, r.uuid, r.epoch, &h);
 	if (st != MX_OK)
 		return st;
+	/* Whoever set or cleared bits under a higher epoch has it at a majority. */
+	if (r.epoch < h->bits_epoch)
+		return MX_ST_FENCED;
 	if (r.how == MX_BITS_CHUNK) {
 		if (r.epoch == h->clear_epoch && r.round < h->clear_round)
 			return MX_ST_BUSY;	/* it would set again what was cleared */

@@ -118,8 +118,8 @@ enum {
 	MX_EF_BIT = 1,		/* allocation bit is set at a majority of the holders */
 	MX_EF_DATA = 2,		/* a write to it was acknowledged by its server */
 	MX_EF_LOSTBASE = 4,	/* pages its server has no slot of are lost */
-	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten, but its bit could not be
-				 * cleared at every holder yet */
+	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten once its bit is clear at
+				 * every holder */
 	MX_EF_MAYBE = 16,	/* the bit may be set at some holder */
 	MX_EF_BITS = MX_EF_BIT | MX_EF_MAYBE,
 };

@@ -71,8 +71,18 @@ bool mx_rebuild_bits_source(void *user, u32 chunk, u8 *bits)
 /* A copy that counts for nothing, and that the descriptor does not name. */
 static bool left_over(struct mx_vs *s, const struct mx_ext_entry *e)
 {
+	struct mx_vol *v = s->vol;
+	struct mx_ent *ent = e->extent < v->map.nents ? mx_map_at(&v->map, e->extent) : NULL;
+
 	if (!mx_vs_left_over(s, e->extent, e->gen))
 		s->relist = true;
+	/* A write whose owner went before it had set the bit everywhere: it may have
+	 * been set somewhere. */
+	if (ent && ent->state == MX_EXT_HOLE) {
+		ent->flags |= MX_EF_MAYBE;
+		v->sweep = mx_min_u32(v->sweep, e->extent);
+		mx_vol_tick_at(v, 0);
+	}
 	return true;
 }
 
@@ -94,19 +104,12 @@ static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 /* The volume is in use: the map knows better, but for what it does not know. */
 static bool take_late(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_entry *e)
 {
-	struct mx_vol *v = s->vol;
-
 	if (ent->state == MX_EXT_UNKNOWN) {
 		put_entry(s, ent, e);
 		return true;
 	}
 	if (ent->state == MX_EXT_PLACED && ent->srv[0] == s->idx)
 		return true;
-	if (ent->state == MX_EXT_HOLE) {
-		/* A write whose owner went before it had set the bit everywhere. */
-		ent->flags |= MX_EF_MAYBE;
-		v->sweep = mx_min_u32(v->sweep, e->extent);
-	}
 	return left_over(s, e);
 }
 

@@ -298,7 +298,7 @@ static void sweep(struct mx_vol *v, mx_ns now)
 		struct mx_act *a;
 		bool clear = e->state == MX_EXT_HOLE || (e->flags & MX_EF_EMPTY);
 
-		if (e->act || !mx_bit_disagrees(e) || (clear && v->conf.read_only))
+		if (e->act || !mx_bit_disagrees(e))
 			continue;
 		if (!most--)
 			break;

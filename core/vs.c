@@ -196,10 +196,10 @@ void mx_vs_stop(struct mx_vs *s)
 }
 
 /* Has anything that is there been acknowledged to the user? Not so if only the
- * server has said so yet (the bit is not set), or if it was all discarded since. */
+ * server has said so yet (the bit is not set), or if it is known to be zeroes. */
 static bool was_told(const struct mx_ent *e)
 {
-	return (e->flags & MX_EF_LOSTBASE) || (e->flags & MX_EF_BIT && e->flags & MX_EF_DATA);
+	return (e->flags & MX_EF_LOSTBASE) || (e->flags & (MX_EF_BIT | MX_EF_EMPTY)) == MX_EF_BIT;
 }
 
 /* Every extent there: lost if anything was acknowledged of it. */
