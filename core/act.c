@@ -460,11 +460,12 @@ static void write_full(struct mx_io *io, enum mx_status st, mx_ns now)
 /* The server has only zeroes of the extent. A write that waits will need it. */
 static void emptied(struct mx_act *a, struct mx_ent *e, mx_ns now)
 {
+	e->flags &= ~MX_EF_LOSTBASE;	/* no page of it is lost any more */
 	if (a->hold || !mx_list_empty(&a->wait))
 		return;
 	/* From now on it is read as a hole, also by reads under way: one of them
 	 * might see a write to come that is not acknowledged yet. */
-	e->flags &= ~(MX_EF_DATA | MX_EF_LOSTBASE);
+	e->flags &= ~MX_EF_DATA;
 	e->flags |= MX_EF_EMPTY;
 	mx_reads_reroute(a->vol, a->extent, now);
 	mx_act_clear(a, now);
