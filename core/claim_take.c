@@ -244,6 +244,13 @@ static bool prepared(struct mx_claim *c, mx_ns now)
 		if (!claim_majority(c, claim_voted))
 			return false;
 	}
+	/* Granted, being ours, but used before: by an earlier claim of this very
+	 * node, of which the holder that told us of the volume had not heard. Its
+	 * numbers must not be given out again. */
+	if (c->cur->epoch >= c->epoch) {
+		prepare_later(c, now);
+		return true;
+	}
 	if (c->was_held && !c->conf.admin && !still_ours(c))
 		take_end(c, MX_ST_FENCED, now);
 	else if (c->cur->state == MX_VOL_DELETED && !c->conf.admin)
