@@ -347,8 +347,8 @@ static void resize_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	s->resizing = s->cr->resizing = false;
 	s->l->st.resizes += st == MX_OK;
 	/* What an old owner hears late was there when it was overtaken: or it was of
-	 * no account. */
-	if (st == MX_OK && !ck_overtaken(s->ck)) {
+	 * no account. Nor is a resize to the size it has by its owner's knowledge. */
+	if (st == MX_OK && !ck_overtaken(s->ck) && x->arg != s->blocks * MX_BLOCK) {
 		if (mx_vol_size(s->v) != x->arg)
 			sim_fail(&s->l->w, "%s: resized to %llu, but its size is %llu", s->vol->name,
 				 (unsigned long long)x->arg,
