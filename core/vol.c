@@ -279,6 +279,8 @@ void mx_vol_close(struct mx_vol *v, mx_ns now)
 										: MX_VP_CLOSED;
 	v->tell_opened = false;
 	v->tell_closed = true;
+	v->sweep = 0;			/* bits that could not be cleared: once more */
+	v->sweep_at = 0;
 	mx_vol_tick_at(v, now);
 }
 

@@ -2,6 +2,7 @@
 /*
  * Volumes on real servers, over a network in memory.
  */
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -436,6 +437,282 @@ static void move_under_load(void **state)
 	three_down(&t);
 }
 
+/* ---- by name ---- */
+
+struct listed { u32 n; u64 size; char names[8][64]; };
+static void list_entry(void *user, const struct mx_list_entry *e)
+{
+	struct listed *l = user;
+
+	if (l->n < 8)
+		strcpy(l->names[l->n], e->name);
+	l->n++;
+	l->size += e->size;
+}
+
+static u32 text_len;
+static void stats_text(void *user, const char *text, u32 len)
+{
+	(void)user;
+	assert_non_null(memmem(text, len, "capacity_bytes", 14));
+	text_len = len;
+}
+
+static u64 info_size, info_lease;
+static void info_done(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
+{
+	struct mx_hstate *h = o->priv;
+
+	if (st == MX_OK) {
+		info_size = h->desc->size;
+		info_lease = h->lease_ms;
+	}
+	clop_done(o, st, err, now);
+}
+
+static enum mx_status info(struct cl *c, int i, const char *name)
+{
+	struct clop x;
+
+	clop_init(&x);
+	x.op.done = info_done;
+	mx_client_info(c->n[i].client, name, &x.op, c->now);
+	return clop_wait(c, &x, 30 * MX_SEC);
+}
+
+static void by_name(void **state)
+{
+	struct three t;
+	struct clop x;
+	struct listed l = { 0 };
+	u64 op_id = 4711;
+
+	(void)state;
+	three_up(&t, 40, 64, 8 << 20, NULL);
+	assert_int_equal(info(&t.c, 5, "vm1"), MX_OK);
+	assert_int_equal(info_size, 8 << 20);
+	assert_true(info_lease > 5000 && info_lease <= 10000);
+	assert_int_equal(info(&t.c, 5, "vm2"), MX_ST_NO_VOLUME);
+	assert_int_equal(info(&t.c, 5, "-bad name"), MX_ST_INVALID);
+	/* A name that is taken; a create that is tried again. */
+	clop_init(&x);
+	mx_client_create(t.c.n[5].client, "vm1", 1 << 20, 1, &x.op, t.c.now);
+	assert_false(x.done);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_ST_EXISTS);
+	assert_non_null(strstr(x.err, "exists already"));
+	for (int i = 0; i < 2; i++) {
+		clop_init(&x);
+		mx_client_create(t.c.n[5].client, "disk/2", 2 << 20, op_id, &x.op, t.c.now);
+		assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_OK);
+	}
+	for (u32 i = 0; i < 3; i++) {
+		static const u64 bad[] = { 0, 1000, (1ull << 50) + 512 };
+
+		clop_init(&x);
+		mx_client_create(t.c.n[5].client, "vm3", bad[i], 2, &x.op, t.c.now);
+		assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_ST_INVALID);
+		assert_non_null(strstr(x.err, "multiple of 512"));
+	}
+	clop_init(&x);
+	x.op.user = &l;
+	mx_client_list(t.c.n[5].client, list_entry, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_OK);
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.size, 10 << 20);
+	clop_init(&x);
+	mx_client_server_stats(t.c.n[5].client, 101, stats_text, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_OK);
+	assert_true(text_len > 100);
+	clop_init(&x);
+	mx_client_server_stats(t.c.n[5].client, 999, stats_text, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_ST_NO_SERVERS);
+	three_down(&t);
+}
+
+static void deleting(void **state)
+{
+	struct three t;
+	struct clop x;
+	u64 held = 0;
+
+	(void)state;
+	three_up(&t, 41, 64, 8 << 20, NULL);
+	mark_all(&t, 8, 0, 10);
+	/* Not beside a live owner. */
+	cl_client(&t.c, 6);
+	clop_init(&x);
+	mx_client_delete(t.c.n[6].client, "vm1", false, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_ST_OWNED);
+	assert_non_null(strstr(x.err, "client105"));
+	cl_close(&t.c, &t.v);
+	clop_init(&x);
+	mx_client_delete(t.c.n[6].client, "vm1", false, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_OK);
+	for (int i = 0; i < 3; i++)
+		held += mx_store_stats(mx_server_store(t.c.n[i].server))->extents;
+	assert_int_equal(held, 0);
+	assert_int_equal(info(&t.c, 6, "vm1"), MX_ST_NO_VOLUME);
+	/* The name is free at once. */
+	assert_int_equal(cl_create(&t.c, 6, "vm1", 1 << 20), MX_OK);
+	three_down(&t);
+}
+
+static enum mx_status resize(struct three *t, u64 size)
+{
+	struct clop x;
+
+	clop_init(&x);
+	mx_vol_resize(t->v.v, size, &x.op, t->c.now);
+	return clop_wait(&t->c, &x, 60 * MX_SEC);
+}
+
+static void resizing(void **state)
+{
+	struct three t;
+	struct clop x;
+	u8 b[4096];
+
+	(void)state;
+	three_up(&t, 42, 64, 8 << 20, NULL);
+	mark_all(&t, 8, 1, 10);
+	assert_int_equal(resize(&t, 16 << 20), MX_OK);
+	assert_int_equal(mx_vol_size(t.v.v), 16 << 20);
+	mark_all(&t, 16, 1, 10);
+	/* Cut inside an extent: what is beyond is refused, and is zeros when it grows. */
+	assert_int_equal(resize(&t, (3 << 20) + 8192), MX_OK);
+	assert_int_equal(check_page(&t, 3, 1, 10), MX_OK);
+	assert_int_equal(check_page(&t, 5, 1, 10), MX_ST_INVALID);
+	assert_int_equal(cl_io(&t.v, MX_REQ_READ, (3 << 20) + 8192, b, 512), MX_ST_INVALID);
+	assert_int_equal(resize(&t, 16 << 20), MX_OK);
+	for (u32 e = 0; e < 16; e++)
+		assert_int_equal(check_page(&t, e, 1, e <= 3 ? 10 : 0), MX_OK);
+	mark_all(&t, 16, 2, 20);
+	cl_close(&t.c, &t.v);
+	/* By name. */
+	for (u32 i = 0; i < 3; i++) {
+		static const struct { u64 size; bool shrink; enum mx_status st; } step[] = {
+			{ 32 << 20, false, MX_OK }, { 4 << 20, false, MX_ST_INVALID }, { 4 << 20, true, MX_OK },
+		};
+
+		clop_init(&x);
+		mx_client_resize(t.c.n[5].client, "vm1", step[i].size, step[i].shrink, &x.op, t.c.now);
+		assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), step[i].st);
+	}
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	assert_int_equal(mx_vol_size(t.v.v), 4 << 20);
+	for (u32 e = 0; e < 4; e++)
+		assert_int_equal(check_page(&t, e, 2, 20), MX_OK);
+	three_down(&t);
+}
+
+static void recovering(void **state)
+{
+	struct three t;
+	struct clop x;
+	u32 kept = 0, gone = 0;
+
+	(void)state;
+	cl_init(&t.c, 43);
+	for (int i = 0; i < 5; i++)
+		cl_server(&t.c, i, 64);
+	cl_client(&t.c, 6);
+	assert_int_equal(cl_create(&t.c, 6, "vm1", 32 << 20), MX_OK);
+	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
+	mark_all(&t, 32, 0, 10);
+	clop_init(&x);
+	mx_client_recover(t.c.n[6].client, "vm1", &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_ST_INVALID);
+	/* Two of its three holders restart. */
+	for (u32 i = 0, n = 0; i < 3 && n < 2; i++, n++) {
+		u64 id = mx_vol_desc(t.v.v)->holders[i].id;
+
+		cl_kill(&t.c, (int)id - 100);
+		gone |= 1u << (id - 100);
+	}
+	mx_vol_free(t.v.v);
+	cl_kill(&t.c, 6);
+	for (int i = 0; i < 5; i++)
+		if (gone >> i & 1)
+			cl_server(&t.c, i, 64);
+	cl_client(&t.c, 7);
+	cl_for(&t.c, 12 * MX_SEC);
+	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_ST_NO_QUORUM);
+	assert_non_null(strstr(mx_vol_error(t.v.v), "volume recover"));
+	mx_vol_free(t.v.v);
+	clop_init(&x);
+	mx_client_recover(t.c.n[7].client, "vm1", &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_OK);
+	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_OK);
+	for (u32 e = 0; e < 32; e++) {
+		enum mx_status st = check_page(&t, e, 0, 10);
+
+		assert_true(st == MX_OK || st == MX_ST_LOST);
+		kept += st == MX_OK;
+	}
+	print_message("# %u of 32 extents kept\n", kept);
+	assert_true(kept > 10);
+	three_down(&t);
+}
+
+/* ---- memory ---- */
+
+/* The nth allocation of the client fails, for every n: nothing is lost, nothing
+ * hangs, nothing leaks, and what could not be done says so. */
+static void no_memory(void **state)
+{
+	u32 failed = 0;
+	long n;
+	int beyond = 0;			/* runs that had fewer allocations than that */
+
+	(void)state;
+	for (n = 0; beyond < 2; n++) {
+		struct cl c;
+		struct clvol v = { 0 };
+		u8 a[4096], b[4096];
+		enum mx_status st;
+		long before;
+
+		cl_init(&c, 50 + (u64)n);
+		for (int i = 0; i < 3; i++)
+			cl_server(&c, i, 64);
+		if (n & 1) {		/* half of them: from the start */
+			c.fail_at = n / 2;
+			if (!cl_client(&c, 5)) {
+				c.n[5].client = NULL;
+				failed++;
+				cl_end(&c);
+				continue;
+			}
+		} else {
+			cl_client(&c, 5);
+			c.fail_at = c.allocs + n / 2;
+		}
+		before = c.fail_at;
+		st = cl_create(&c, 5, "vm1", 64 << 20);
+		failed += st != MX_OK;
+		assert_true(st == MX_OK || st == MX_ST_NOMEM || st == MX_ST_TIMEOUT || st == MX_ST_NO_SERVERS ||
+			    st == MX_ST_UNREACHABLE);
+		if (st == MX_OK)
+			st = cl_open(&c, 5, "vm1", NULL, &v);
+		if (st == MX_OK) {
+			fill(a, sizeof a, 1);
+			assert_int_equal(cl_io(&v, MX_REQ_WRITE, 1 << 20, a, sizeof a), MX_OK);
+			assert_int_equal(cl_io(&v, MX_REQ_READ, 1 << 20, b, sizeof b), MX_OK);
+			assert_memory_equal(a, b, sizeof a);
+			assert_int_equal(cl_io(&v, MX_REQ_DISCARD, 0, NULL, 64 << 20), MX_OK);
+			cl_close(&c, &v);
+		} else if (v.v) {
+			failed++;
+			assert_true(strlen(mx_vol_error(v.v)) > 10);
+			mx_vol_free(v.v);
+		}
+		beyond = c.allocs > before ? 0 : beyond + 1;
+		cl_end(&c);
+	}
+	print_message("# %ld places, %u of them failed what was asked for\n", n, failed);
+	assert_true(failed > 20 && n > 100);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +725,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(server_silent),
 		cmocka_unit_test(full_pool),
 		cmocka_unit_test(move_under_load),
+		cmocka_unit_test(by_name),
+		cmocka_unit_test(deleting),
+		cmocka_unit_test(resizing),
+		cmocka_unit_test(recovering),
+		cmocka_unit_test(no_memory),
 	};
 
 	if (argc > 1)
