@@ -132,6 +132,17 @@ static enum mx_status bits_vol(struct mx_ccall *c, const u8 *uuid, u32 epoch, st
 	return epoch < (*h)->promised ? MX_ST_FENCED : MX_OK;
 }
 
+/* Once a round: a late repeat must not undo what was filled in since. */
+static void reset(struct mx_server *s, struct mx_held *h, const struct mx_bits_req *r)
+{
+	if (r->epoch < h->reset_epoch ||
+	    (r->epoch == h->reset_epoch && r->round <= h->reset_round))
+		return;
+	h->reset_epoch = r->epoch;
+	h->reset_round = r->round;
+	mx_bits_free(s, h);
+}
+
 enum mx_status mx_call_bits_set(struct mx_ccall *c)
 {
 	struct mx_bits_req r;
@@ -146,6 +157,10 @@ enum mx_status mx_call_bits_set(struct mx_ccall *c)
 	/* Whoever set or cleared bits under a higher epoch has it at a majority. */
 	if (r.epoch < h->bits_epoch)
 		return MX_ST_FENCED;
+	if (r.how == MX_BITS_RESET) {
+		reset(c->s, h, &r);
+		return MX_OK;
+	}
 	if (r.how == MX_BITS_CHUNK) {
 		if (r.epoch == h->clear_epoch && r.round < h->clear_round)
 			return MX_ST_BUSY;	/* it would set again what was cleared */

@@ -262,7 +262,7 @@ bool mx_lease_req_decode(const u8 *p, u32 len, struct mx_lease_req *r)
 
 static u32 bits_data_len(u32 how, u32 n)
 {
-	return how == MX_BITS_CHUNK ? MX_BITS_CHUNK_BYTES : n * 4;
+	return how == MX_BITS_CHUNK ? MX_BITS_CHUNK_BYTES : how == MX_BITS_RESET ? 0 : n * 4;
 }
 
 u32 mx_bits_req_encode(u8 *p, u32 cap, const struct mx_bits_req *r)
@@ -293,7 +293,8 @@ bool mx_bits_req_decode(const u8 *p, u32 len, struct mx_bits_req *r)
 	r->n = mx_get32(&g);
 	r->round = mx_get32(&g);
 	r->data = NULL;
-	if (g.bad || !epoch_ok(r->epoch) || r->how < MX_BITS_SET || r->how > MX_BITS_CHUNK)
+	if (g.bad || !epoch_ok(r->epoch) || r->how < MX_BITS_SET || r->how > MX_BITS_RESET ||
+	    (r->how == MX_BITS_RESET && r->n))
 		return false;
 	if (r->n >= (r->how == MX_BITS_CHUNK ? MX_BITS_CHUNKS_MAX : MX_BITS_LIST_MAX + 1))
 		return false;

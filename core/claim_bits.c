@@ -350,6 +350,35 @@ static void fill_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	claim_tick_at(s->c, now);
 }
 
+static void reset_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, sync);
+
+	(void)body;
+	(void)len;
+	s->sync_busy = false;
+	s->sync_retry = st == MX_OK ? 0 : now + CLAIM_RETRY;
+	s->emptied = st == MX_OK && claim_slot_is_node(s);
+	claim_tick_at(s->c, now);
+}
+
+/* Somebody may have tried to fill it before, with bits cleared since: chunks are
+ * only ever ORed in. */
+static void reset_slot(struct claim_slot *s, mx_ns now)
+{
+	struct mx_claim *c = s->c;
+	struct mx_bits_req r = { .epoch = c->epoch, .how = MX_BITS_RESET };
+	u32 n;
+
+	if (s->sync_busy || now < s->sync_retry || !claim_sync_room(s))
+		return;
+	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	r.round = ++c->resets;
+	n = mx_bits_req_encode(s->sync_req, MX_BITS_CHUNK_BYTES + 48, &r);
+	s->sync_busy = true;
+	mx_call_start(&s->sync, s->peer, MX_OP_BITS_SET, s->sync_req, n, CLAIM_CALL, now, reset_done);
+}
+
 static void fill_slot(struct claim_slot *s, mx_ns now)
 {
 	struct mx_claim *c = s->c;
@@ -390,10 +419,20 @@ bool claim_filling(const struct mx_claim *c)
 
 void claim_sync_tick(struct mx_claim *c, mx_ns now)
 {
+	bool wait = false;
+
 	/* A copy taken before a new holder hears of each batch could miss one. */
-	for (u32 i = 0; i < c->nslots; i++)
-		if (c->slot[i].new && !c->slot[i].old && !c->slot[i].told)
-			return;
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		if (!s->new || s->old || s->synced)
+			continue;
+		if (s->told && !s->emptied)
+			reset_slot(s, now);
+		wait |= !s->told || !s->emptied;
+	}
+	if (wait)
+		return;
 	if (!c->bits_source && !c->copy_ready) {
 		copy_push(c, now);
 		return;

@@ -55,6 +55,7 @@ struct claim_slot {
 	bool sync_busy, sync_done;
 	bool synced;		/* new holder: has descriptor and bitmap */
 	bool told;		/* new holder: has the descriptor */
+	bool emptied;		/* ... and no bits of an earlier attempt at filling it */
 	u32 sync_chunk;
 	mx_ns sync_retry;
 };
@@ -128,7 +129,7 @@ struct mx_claim {
 	u8 *bits_body;
 	u32 bits_len;
 	bool bits_flying, bits_clear;
-	u32 bits_round;
+	u32 bits_round, resets;
 	mx_ns bits_since;
 	enum mx_status bits_st;		/* of the batch, were it done now */
 	bool (*bits_source)(void *user, u32 chunk, u8 *bits);

@@ -124,7 +124,8 @@ struct mx_accept_req { u32 lease_ms; u32 zero; struct mx_node claimant; const st
 struct mx_lease_req { u8 uuid[MX_UUID]; u32 epoch; u32 lease_ms; struct mx_node claimant; };
 /* lease_ms 0: release. OK | FENCED + hstate | NOT_HOLDER */
 
-enum { MX_BITS_SET = 1, MX_BITS_CLEAR = 2, MX_BITS_CHUNK = 3 /* OR a whole chunk in */ };
+enum { MX_BITS_SET = 1, MX_BITS_CLEAR = 2, MX_BITS_CHUNK = 3 /* OR a whole chunk in */,
+       MX_BITS_RESET = 4 /* forget them all: a holder to be, before it is filled; n 0 */ };
 #define MX_BITS_CHUNK_BYTES	4096u	/* 32,768 extents, 32 GiB */
 #define MX_BITS_LIST_MAX	4096u
 #define MX_BITS_CHUNKS_MAX	(MX_EXTENTS_MAX / (MX_BITS_CHUNK_BYTES * 8))

@@ -75,6 +75,7 @@ struct mx_held {
 	u64 bits_set;
 	u32 bits_epoch, bits_round;	/* the last SET or CLEAR applied */
 	u32 clear_epoch, clear_round;	/* the last CLEAR */
+	u32 reset_epoch, reset_round;	/* the last RESET */
 	/* caretaker */
 	mx_ns care_at;		/* not looked after before */
 	mx_ns checked_at;	/* the others were asked, or told us */
