@@ -780,10 +780,16 @@ void ck_recovered(struct ck_vol *v, bool deleted)
 	c->ops[op].done = ck_stamp(c);
 	for (i = 0; i < EXT_HASH; i++)
 		for (e = v->ext[i]; e; e = e->next)
-			for (b = 0; b < EXT_BLOCKS; b++)
-				if (e->blk[b].c && (deleted || blk_has(v, (u64)e->no * EXT_BLOCKS + b,
-								       CK_LOST, c->stamp - 1)))
+			for (b = 0; b < EXT_BLOCKS; b++) {
+				u64 blk = (u64)e->no * EXT_BLOCKS + b;
+				bool zero = blk_has(v, blk, CK_ZERO, c->stamp - 1);
+				bool lost = blk_has(v, blk, CK_LOST, c->stamp - 1);
+
+				if (zero && !lost)
+					blk_add(v, &e->blk[b], CK_LOST, op);
+				if (!zero && (lost || deleted))
 					blk_add(v, &e->blk[b], CK_ZERO, op);
+			}
 }
 
 bool ck_may_be_lost(const struct ck_vol *v, u64 blk)
