@@ -66,10 +66,36 @@ static struct mx_held *held_new(struct mx_server *s, const u8 *uuid)
 	return h;
 }
 
+/* An acceptor that lets go forgets what it promised. What it had at that time is
+ * remembered, so that a late ACCEPT of something older does not make it a holder
+ * again of a set that is long over. */
+static void note_letgo(struct mx_server *s, const struct mx_held *h)
+{
+	struct mx_letgo *l = &s->letgo[s->nletgo++ % DROPPED_MAX];
+
+	memcpy(l->uuid, h->uuid, MX_UUID);
+	l->epoch = mx_ld32(h->desc + MX_DESC_EPOCH);
+	l->version = mx_ld64(h->desc + MX_DESC_VERSION);
+}
+
+static bool older_than_letgo(const struct mx_server *s, const struct mx_desc *d)
+{
+	for (u32 i = 0; i < DROPPED_MAX; i++) {
+		const struct mx_letgo *l = &s->letgo[i];
+
+		if (memcmp(l->uuid, d->uuid, MX_UUID) == 0 &&
+		    (d->epoch < l->epoch || (d->epoch == l->epoch && d->version <= l->version)))
+			return true;
+	}
+	return false;
+}
+
 void mx_held_drop(struct mx_server *s, struct mx_held *h)
 {
 	u32 i = held_at(s, h->uuid);
 
+	if (h->desc)
+		note_letgo(s, h);
 	mx_care_forget(s, h->uuid);
 	s->nheld--;
 	memmove(s->held + i, s->held + i + 1, (s->nheld - i) * sizeof *s->held);
@@ -360,6 +386,8 @@ static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc *d, st
 
 	if (mx_dropped_epoch(c->s, d->uuid))
 		return MX_ST_DELETED;
+	if (older_than_letgo(c->s, d))
+		return MX_ST_NOT_HOLDER;
 	if (mx_desc_holder(d, me->id, me->incarnation) < 0 &&
 	    mx_desc_prev(d, me->id, me->incarnation) < 0)
 		return MX_ST_NOT_HOLDER;

@@ -85,6 +85,7 @@ struct mx_held {
 struct mx_reserve { u64 op_id; u8 uuid[MX_UUID]; char name[MX_NAME_MAX + 1]; mx_ns until; };
 
 struct mx_dropped { u8 uuid[MX_UUID]; u32 epoch; };
+struct mx_letgo { u8 uuid[MX_UUID]; u32 epoch; u64 version; };
 
 struct mx_care;
 
@@ -111,6 +112,8 @@ struct mx_server {
 	struct mx_reserve *reserves;
 	struct mx_dropped dropped[DROPPED_MAX];	/* volumes dropped last: not to be sealed anew */
 	u32 ndropped;
+	struct mx_letgo letgo[DROPPED_MAX];	/* descriptors let go last: not to come back */
+	u32 nletgo;
 	struct mx_desc *scratch;	/* decoding requests */
 	struct mx_desc *scratch2;	/* decoding what is held */
 	struct mx_care *care;
