@@ -14,6 +14,7 @@
 #   pool_server_kill NAME      kill -9, pool_server_start NAME: the same port again
 #   pool_check                 fails (reason in $guest_why) when a server has ended
 #   pool_stop
+#   pool_with_key              before pool_start: sessions are encrypted, with a new key
 #
 # The caller sets pool_work (logs go there). MEMX_BACKEND=nbd puts nbdkit in the
 # place of the pool, to work on the guests without it.
@@ -24,6 +25,7 @@ pool_memxd=${MEMXD:-$pool_top/build/memxd}
 pool_memxctl=${MEMXCTL:-$pool_top/build/memxctl}
 pool_launcher=${MEMX_RUN:-$pool_top/qemu-block-memx/memx-run}
 pool_memory=512M
+pool_key=()
 pool_names=()
 declare -A pool_pid=() pool_port=() pool_killed=()
 
@@ -53,7 +55,12 @@ pool_free_port() {
 }
 
 pool_ctl() {
-	MEMX_SERVERS=$pool_seeds "$pool_memxctl" "$@"
+	MEMX_SERVERS=$pool_seeds "$pool_memxctl" "${pool_key[@]}" "$@"
+}
+
+pool_with_key() {
+	(umask 077 && "$pool_memxctl" keygen >"$pool_work/key")
+	pool_key=(--key-file "$pool_work/key")
 }
 
 # Starts server $1 on its port, on a free one when it has none yet.
@@ -64,7 +71,7 @@ pool_server_start() {
 	for try in 1 2 3 4 5; do
 		[ -n "${pool_port[$name]:-}" ] || port=$(pool_free_port)
 		run_tied "$pool_memxd" --memory "$pool_memory" --listen "127.0.0.1:$port" \
-			"${join[@]}" --name "$name" >>"$pool_work/$name.log" 2>&1
+			"${pool_key[@]}" "${join[@]}" --name "$name" >>"$pool_work/$name.log" 2>&1
 		pool_pid[$name]=$tied_pid
 		sleep 0.3
 		if kill -0 "$tied_pid" 2>/dev/null; then
@@ -124,7 +131,7 @@ pool_volume() {
 }
 
 pool_drive() {
-	local name=$1 spec i=0 server
+	local name=$1 spec i=0 server option
 	shift
 	if [ "$pool_backend" = nbd ]; then
 		echo "driver=raw,file.driver=nbd,file.path=$pool_work/$name.sock,discard=unmap"
@@ -135,9 +142,11 @@ pool_drive() {
 		spec+=",server.$i.host=127.0.0.1,server.$i.port=${pool_port[$server]}"
 		i=$((i + 1))
 	done
-	printf '%s' "$spec"
-	printf ',%s' "$@" | sed 's/^,$//'
-	echo
+	[ "${#pool_key[@]}" = 0 ] || spec+=",key-file=$pool_work/key"
+	for option in "$@"; do
+		spec+=",$option"
+	done
+	echo "$spec"
 }
 
 pool_usage() {
