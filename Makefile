@@ -103,6 +103,16 @@ $(B)/sim-obj/%.o: %.c | deps-build
 $(B)/sim: $(SIMOBJ)
 	@echo "  LD      $@"
 	@$(CC) -O2 -o $@ $^
+# The same lives with real cryptography, and with sanitizers looking on.
+$(B)/sim-crypto: $(filter-out %/port-fast.o,$(SIMOBJ)) $(B)/obj/net/posix/crypto.o $(B)/obj/net/posix/crc32c_hw.o
+	@echo "  LD      $@"
+	@$(CC) -O2 -o $@ $^ $(SODIUM)
+$(B)/sim-san-obj/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	@$(CC) $(STD) $(SAN) -DSIM_EXACT_RX -MMD -MP -c -o $@ $<
+$(B)/sim-san: $(SIMOBJ:$(B)/sim-obj/%=$(B)/sim-san-obj/%)
+	@echo "  LD      $@"
+	@$(CC) $(SAN) -o $@ $^
 sim: $(B)/sim
 	$(B)/sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS) -j 2)
 
