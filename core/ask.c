@@ -43,7 +43,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	if (!x->ending && x->asked)
 		x->asked(x, now);
 	else if (!x->ending)
-		mx_timer_set(x->c->ep, &x->timer, now);
+		mx_timer_set(x->c->ep, &x->timer, 0);
 }
 
 static void start(struct mx_ask *a, mx_ns now)
@@ -164,5 +164,5 @@ void mx_ask_members(struct mx_opctx *x, u16 op, mx_ns now)
 	x->ask_op = op;
 	x->started = x->last_new = now;
 	x->tick = members_tick;
-	mx_timer_set(x->c->ep, &x->timer, now);
+	mx_timer_set(x->c->ep, &x->timer, 0);
 }

@@ -109,7 +109,7 @@ u32 mx_client_random(struct mx_client *c, u32 below)
 void mx_client_kick(struct mx_client *c, mx_ns now)
 {
 	if (mx_list_empty(&c->kick.node))
-		mx_timer_set(c->ep, &c->kick, now);
+		mx_timer_set(c->ep, &c->kick, 0);	/* at the next step */
 }
 
 static void deliver_one(struct mx_client *c, struct mx_req *r, mx_ns now)

@@ -51,7 +51,7 @@ void mx_op_end(struct mx_opctx *x, enum mx_status st, mx_ns now)
 		else
 			mx_text_str(&t, mx_status_str(st));
 	}
-	mx_timer_set(x->c->ep, &x->timer, now);
+	mx_timer_set(x->c->ep, &x->timer, 0);
 }
 
 void mx_op_end_why(struct mx_opctx *x, enum mx_status st, const char *why, mx_ns now)
