@@ -323,7 +323,12 @@ u32 mx_svol_epoch(const struct mx_svol *v)
 
 void mx_svol_set_epoch(struct mx_svol *v, u32 epoch)
 {
-	v->epoch = mx_max_u32(v->epoch, epoch);
+	if (epoch <= v->epoch)
+		return;
+	v->epoch = epoch;
+	/* The rest of a page that began to come under an older epoch never comes; and
+	 * what the new epoch writes may have lower generations. */
+	mx_asm_drop_vol(v);
 }
 
 bool mx_svol_set_desc(struct mx_svol *v, const u8 *desc, u32 len)

@@ -284,10 +284,10 @@ static void full__new_pages_refused_old_ones_replaced(void **state)
 	scene_close(&c);
 }
 
-static enum mx_status part(struct scene *c, u64 seq, u8 attempt, u32 page, u32 first, u32 n, u32 val,
-			   struct mx_wres *res)
+static enum mx_status part_of(struct scene *c, u64 num, u32 gen, u8 attempt, u32 page, u32 first,
+			      u32 n, u32 val, struct mx_wres *res)
 {
-	struct mx_write w = { .num = mx_num(1, seq), .gen = 1, .first = (u16)(page * 8 + first),
+	struct mx_write w = { .num = num, .gen = gen, .first = (u16)(page * 8 + first),
 			      .nblocks = (u16)n, .req_first = (u16)(page * 8), .req_nblocks = 8 };
 	u32 seed = mx_crc32c(0xffffffff, c->uuid, 16), i;
 
@@ -297,6 +297,12 @@ static enum mx_status part(struct scene *c, u64 seq, u8 attempt, u32 page, u32 f
 			mx_crc32c(mx_block_seed(seed, w.first + i), c->data + i * 512, 512));
 	}
 	return mx_store_write(c->v, &w, attempt, MX_F_REPORT, c->head, c->data, res);
+}
+
+static enum mx_status part(struct scene *c, u64 seq, u8 attempt, u32 page, u32 first, u32 n, u32 val,
+			   struct mx_wres *res)
+{
+	return part_of(c, mx_num(1, seq), 1, attempt, page, first, n, val, res);
 }
 
 static void assembly__attempts_are_never_joined(void **state)
@@ -337,6 +343,25 @@ static void assembly__table_full_drops_the_oldest(void **state)
 	assert_int_equal(res.nblocks, 8);
 	assert_int_equal(part(&c, 10, 0, 0, 4, 4, 1, &res), MX_ST_PARTIAL);
 	assert_int_equal(res.have, 0xf0);
+	scene_close(&c);
+}
+
+/* What an older epoch left half done does not stand in the way of a newer one, whose
+ * generations begin anew where nothing of the extent was left. */
+static void assembly__ends_with_its_epoch(void **state)
+{
+	struct mx_wres res;
+	struct scene c;
+
+	scene_open(&c, 16 << 20);
+	mx_svol_set_epoch(c.v, 1);
+	assert_int_equal(part_of(&c, mx_num(1, 10), 33, 0, 0, 0, 4, 1, &res), MX_ST_PARTIAL);
+	mx_svol_set_epoch(c.v, 1);
+	assert_int_equal(part_of(&c, mx_num(1, 10), 33, 0, 1, 0, 4, 1, &res), MX_ST_PARTIAL);
+	mx_svol_set_epoch(c.v, 2);
+	assert_int_equal(part_of(&c, mx_num(2, 1), 5, 0, 0, 0, 4, 1, &res), MX_ST_PARTIAL);
+	assert_int_equal(part_of(&c, mx_num(2, 1), 5, 0, 0, 4, 4, 1, &res), MX_OK);
+	assert_int_equal(res.nblocks, 8);
 	scene_close(&c);
 }
 
@@ -475,6 +500,7 @@ int main(void)
 		cmocka_unit_test(full__new_pages_refused_old_ones_replaced),
 		cmocka_unit_test(assembly__attempts_are_never_joined),
 		cmocka_unit_test(assembly__table_full_drops_the_oldest),
+		cmocka_unit_test(assembly__ends_with_its_epoch),
 		cmocka_unit_test(drop__a_large_volume_goes_bit_by_bit),
 		cmocka_unit_test(share__bookkeeping_of_a_full_store),
 		cmocka_unit_test(sweep__every_allocation_fails_once),
