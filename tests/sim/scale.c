@@ -21,7 +21,8 @@
 #define FRAME		66u
 #define SERVER_GIB	64u
 #define COST_OF_EXTENT	(4096u + 1152u)	/* a store's memory for an extent with one page */
-#define FILL_EXTENTS	1024u	/* each small client writes this many: 1 GiB of its volume */
+#define FILL_EXTENTS	512u	/* each client writes this many: 0.5 GiB of its volume */
+#define CREATE_EVERY	(45 * MX_MS)	/* servers remember 128 names being made, for 5 s each */
 #define BIG_EXTENTS	(1u << 20)	/* 1 TiB */
 #define ANNOUNCE_FOR	(10 * MX_SEC)
 
@@ -38,7 +39,7 @@ struct sc_client {
 	struct mx_vol *v;
 	struct mx_vol_op create;
 	u32 next, end, depth, inflight;
-	bool done, failed, closed;
+	bool done, closed, fills;
 	struct sc_op ops[64];
 };
 
@@ -68,11 +69,12 @@ static void progress(struct scale *s, const char *what)
 
 static void figure(struct scale *s, const char *metric, const char *unit, double value)
 {
-	printf("  %-44s %14.4g %s\n", metric, value, unit);
+	printf("  %-52s %12.*f %s\n", metric, value < 100 ? 3 : 0, value, unit);
 	if (!s->json)
 		return;
-	fprintf(s->json, "%s  {\"case\": \"scale\", \"subject\": \"sim\", \"metric\": \"%s\", "
-		"\"unit\": \"%s\", \"value\": %.6g}", s->first ? "" : ",\n", metric, unit, value);
+	fprintf(s->json, "%s  {\"case\": \"scale\", \"subject\": \"sim\", \"peer\": null, "
+		"\"metric\": \"%s\", \"unit\": \"%s\", \"value\": %.6g, \"peer_value\": null, "
+		"\"ratio\": null}", s->first ? "" : ",\n", metric, unit, value);
 	s->first = false;
 }
 
@@ -243,6 +245,11 @@ static void created(struct mx_vol_op *o, enum mx_status st, const char *err, mx_
 	if (st != MX_OK)
 		die(c->name, err ? err : mx_status_str(st));
 	finished(c);
+	if (c->fills) {
+		c->end = FILL_EXTENTS;
+		c->depth = 4;
+		open_vol(c, c->name);
+	}
 }
 
 static void create_vol(struct sc_client *c, u64 size)
@@ -363,21 +370,26 @@ static void start_all(struct scale *s, u32 nservers, u32 nclients)
 		start_client(s, i);
 }
 
+static void on_create(struct world *w, struct sim_ev *e)
+{
+	struct sc_client *c = e->p;
+
+	(void)w;
+	c->s->running--;	/* create_vol counts it anew */
+	create_vol(c, (u64)SERVER_GIB << 30);
+}
+
 static void fill(struct scale *s)
 {
 	u32 i;
 
-	for (i = 1; i + 1 < s->nclients; i++)
-		create_vol(&s->cl[i], (u64)SERVER_GIB << 30);
-	run_until_idle(s, "creates", 120 * MX_SEC);
-	progress(s, "volumes created");
 	for (i = 1; i + 1 < s->nclients; i++) {
-		s->cl[i].end = FILL_EXTENTS;
-		s->cl[i].depth = 4;
-		open_vol(&s->cl[i], s->cl[i].name);
+		s->cl[i].fills = true;
+		s->running++;
+		world_at(&s->w, s->w.now + i * CREATE_EVERY, on_create, NULL, &s->cl[i], 0);
 	}
-	run_until_idle(s, "fill", 600 * MX_SEC);
-	progress(s, "volumes filled");
+	run_until_idle(s, "creating and filling volumes", 900 * MX_SEC);
+	progress(s, "volumes created and filled");
 }
 
 static void big_volume(struct scale *s)
@@ -427,7 +439,7 @@ int scale_run(const char *out)
 	fill(s);
 	measure_evenness(s);
 	close_vol(&s->cl[1]);
-	measure_open(s, &s->cl[0], s->cl[1].name, "open of a 64 GiB volume, 1 GiB placed");
+	measure_open(s, &s->cl[0], s->cl[1].name, "open of a 64 GiB volume, 0.5 GiB placed");
 	close_vol(&s->cl[0]);
 	big_volume(s);
 	if (s->json) {
