@@ -341,7 +341,7 @@ static void vol_opened(void *user, enum mx_status st, mx_ns now)
 }
 
 /* What is cut off is discarded first, which wants the volume open. */
-static void resize_open(struct mx_opctx *x, mx_ns now)
+static void shrink(struct mx_opctx *x, mx_ns now)
 {
 	static const struct mx_vol_ops ops = { .opened = vol_opened, .closed = vol_closed };
 	struct mx_vol_conf vc;
@@ -358,31 +358,28 @@ static void resize_open(struct mx_opctx *x, mx_ns now)
 		mx_op_end_why(x, MX_ST_NOMEM, ": not enough memory", now);
 }
 
-/* What was found is one holder's word, who may have missed the last version: which
- * way the size goes is said by the claim alone, or by the open volume. */
 static void resize_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
 {
-	if (st != MX_OK) {
+	const struct mx_desc *d;
+
+	if (st != MX_OK || x->released) {
 		mx_op_end(x, st, now);
-	} else if (x->released && x->vol_st != MX_OK) {
-		mx_op_end_why(x, x->vol_st, " is larger than that now; shrinking cuts data off, so it "
-			      "must be asked for ('--shrink')", now);
-	} else if (x->released) {
-		mx_op_end(x, MX_OK, now);
-	} else if (mx_claim_state(x->claim) != MX_CLAIM_FOUND) {
-		if (mx_claim_desc(x->claim)->size > x->size) {
-			x->vol_st = MX_ST_INVALID;
-			x->released = true;
-			mx_claim_release(x->claim, now);
-			return;
-		}
+		return;
+	}
+	d = mx_claim_desc(x->claim);
+	if (mx_claim_state(x->claim) != MX_CLAIM_FOUND) {
 		x->edit.edit = edit_size;
 		x->edit.done = size_edited;
 		mx_claim_edit(x->claim, &x->edit, now);
-	} else if (x->shrink_ok) {
-		resize_open(x, now);
-	} else {
+	} else if (d->size == x->size) {
+		mx_op_end(x, MX_OK, now);
+	} else if (d->size < x->size) {
 		mx_claim_take(x->claim, now);
+	} else if (!x->shrink_ok) {
+		mx_op_end_why(x, MX_ST_INVALID, " is larger than that now; shrinking cuts data off, so it "
+			      "must be asked for ('--shrink')", now);
+	} else {
+		shrink(x, now);
 	}
 }
 
