@@ -400,7 +400,7 @@ struct mx_vol {
 	/* servers; index 0 is no server */
 	struct mx_vs **vs;		/* MX_VS_MAX */
 	u32 nvs;			/* highest index in use + 1 */
-	bool want_servers;		/* something had to be placed */
+	bool want_servers;		/* so much was placed that there may be more */
 	u8 *seal_body;			/* shared by SEAL calls; MX_CTL_BODY_MAX */
 	u32 seal_len, seal_users;
 	u64 seal_version;

@@ -5,7 +5,10 @@
 #include "client_int.h"
 
 #define FULL_FOR	(200 * MX_MS)	/* a server that was full is asked again after */
+#define RETRY		(100 * MX_MS)	/* what waits for a server is tried again after */
 #define HEARD_LATELY	(20 * MX_SEC)
+#define ENROLL_FIRST	4u	/* servers of a small volume */
+#define ENROLL_STEP	16u	/* extents placed for each one more */
 #define ENROLL_EVER	1000u		/* incarnations in a descriptor, so that some are left */
 
 /* ---- choosing ---- */
@@ -35,9 +38,17 @@ static struct mx_vs *nth_usable(struct mx_vol *v, const struct mx_vs *not, u64 r
 	return NULL;
 }
 
-static u64 weight(const struct mx_vs *s)
+static u64 weight(u64 room, u32 load)
 {
-	return (room_left(s) >> 12) * (1001 - mx_min_u32(s->load, 1000));
+	return (room >> 12) * (1001 - mx_min_u32(load, 1000));
+}
+
+/* Two different ones of @n, which is 2 at least. */
+static void draw_two(struct mx_client *c, u32 n, u32 *i, u32 *j)
+{
+	*i = mx_client_random(c, n);
+	*j = mx_client_random(c, n - 1);
+	*j += *j >= *i;
 }
 
 /* Two at random, the better of them. */
@@ -50,12 +61,10 @@ static struct mx_vs *choose_two(struct mx_vol *v, const struct mx_vs *not, u64 r
 		n += usable(v->vs[i], not, room, now);
 	if (n < 2)
 		return n ? nth_usable(v, not, room, 0, now) : NULL;
-	i = mx_client_random(v->c, n);
-	j = mx_client_random(v->c, n - 1);
-	j += j >= i;
+	draw_two(v->c, n, &i, &j);
 	a = nth_usable(v, not, room, i, now);
 	b = nth_usable(v, not, room, j, now);
-	return weight(b) > weight(a) ? b : a;
+	return weight(room_left(b), b->load) > weight(room_left(a), a->load) ? b : a;
 }
 
 /* On its way to be usable. */
@@ -119,12 +128,13 @@ enum mx_placed mx_place_choose(struct mx_vol *v, const struct mx_vs *not, u64 wa
 {
 	bool full = false;
 
-	v->want_servers = true;
 	if (wanted)
 		return choose_wanted(v, not, wanted, out, now);
 	*out = choose_two(v, not, MX_EXTENT, now);
 	if (*out)
 		return MX_PLACED;
+	v->want_servers = true;
+	mx_vol_tick_at(v, now + RETRY);
 	/* Announcements lag behind: a server that says it has little is asked all
 	 * the same, unless what is to be moved there is known not to fit. */
 	mx_place_recruit(v, now);
@@ -177,6 +187,10 @@ enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now)
 	s->extents++;
 	s->booked += MX_EXTENT;
 	mx_map_set(&v->map, e, MX_EXT_PLACED);
+	if (v->map.count[MX_EXT_PLACED] % ENROLL_STEP == 0) {
+		v->want_servers = true;
+		mx_vol_tick_at(v, now);	/* nothing is allocated on a request's path */
+	}
 	return MX_PLACED;
 }
 
@@ -196,36 +210,101 @@ static bool eligible(const struct mx_vol *v, const struct mx_member *m, mx_ns no
 	       m->free >= MX_EXTENT && now < m->heard + HEARD_LATELY && !known(v, m->node.id);
 }
 
-/* Makes candidates of members while there are fewer servers with room than the
- * volume wants. */
-void mx_place_recruit(struct mx_vol *v, mx_ns now)
+/* Members that could be enrolled, and the extents they have room for in all. */
+static u32 count_eligible(const struct mx_vol *v, u64 *room, mx_ns now)
 {
-	u32 have = 0, ever = mx_claim_desc(v->claim)->nenrolled, n = mx_ep_nmembers(v->c->ep), start;
+	u32 members = mx_ep_nmembers(v->c->ep), n = 0;
 
-	if (v->conf.read_only || v->fail || !mx_vol_running(v))
-		return;
+	*room = 0;
+	for (u32 i = 0; i < members; i++) {
+		const struct mx_member *m = mx_ep_member(v->c->ep, i);
+
+		if (eligible(v, m, now)) {
+			*room += m->free / MX_EXTENT;
+			n++;
+		}
+	}
+	return n;
+}
+
+static const struct mx_member *nth_eligible(const struct mx_vol *v, u32 n, mx_ns now)
+{
+	u32 members = mx_ep_nmembers(v->c->ep);
+
+	for (u32 i = 0; i < members; i++) {
+		const struct mx_member *m = mx_ep_member(v->c->ep, i);
+
+		if (eligible(v, m, now) && !n--)
+			return m;
+	}
+	return NULL;
+}
+
+/* Two of @n at random, the better of them. */
+static const struct mx_member *better_member(const struct mx_vol *v, u32 n, mx_ns now)
+{
+	const struct mx_member *a, *b;
+	u32 i, j;
+
+	if (n < 2)
+		return nth_eligible(v, 0, now);
+	draw_two(v->c, n, &i, &j);
+	a = nth_eligible(v, i, now);
+	b = nth_eligible(v, j, now);
+	return weight(b->free, b->load) > weight(a->free, a->load) ? b : a;
+}
+
+struct enrolled {
+	u32 have;	/* with room, and in touch or about to be */
+	u32 fresh;	/* with at least half the room that members not enrolled have on average */
+	u32 ever;
+};
+
+static void count_enrolled(struct mx_vol *v, struct enrolled *e, u64 others_room, u32 others,
+			   mx_ns now)
+{
+	*e = (struct enrolled){ .ever = mx_claim_desc(v->claim)->nenrolled };
 	for (u32 i = 1; i < v->nvs; i++) {
-		const struct mx_vs *s = v->vs[i];
+		struct mx_vs *s = v->vs[i];
 
 		if (!s || s->state == MX_VS_GONE)
 			continue;
-		have += !s->full && !s->leaving && s->free >= MX_EXTENT;
-		ever += s->state == MX_VS_CAND || s->state == MX_VS_ENROLL;
+		e->ever += s->state == MX_VS_CAND || s->state == MX_VS_ENROLL;
 		if (s->full && now >= s->full_at + FULL_FOR && s->free >= MX_EXTENT)
-			v->vs[i]->full = false;
-	}
-	if (have >= v->conf.enroll_max || !n)
-		return;
-	start = mx_client_random(v->c, n);
-	for (u32 k = 0; k < n && have < v->conf.enroll_max && ever < ENROLL_EVER; k++) {
-		const struct mx_member *m = mx_ep_member(v->c->ep, (start + k) % n);
-
-		if (!eligible(v, m, now))
+			s->full = false;
+		if (s->full || s->leaving || room_left(s) < MX_EXTENT)
 			continue;
+		e->have += usable(s, NULL, MX_EXTENT, now) || coming(s);
+		e->fresh += room_left(s) / MX_EXTENT * 2 * others >= others_room;
+	}
+}
+
+/*
+ * Makes candidates of members as the volume grows: a few at first, then another one
+ * for each ENROLL_STEP extents, each the better of two. Every server more is one
+ * more whose crash is the volume's loss, and what is chosen late is chosen by what
+ * is free then. There are never more than enroll_max with room, but for those that
+ * have little left beside what the others in the pool have.
+ */
+void mx_place_recruit(struct mx_vol *v, mx_ns now)
+{
+	u64 want = ENROLL_FIRST + v->map.count[MX_EXT_PLACED] / ENROLL_STEP, room;
+	struct enrolled e;
+	u32 n;
+
+	if (v->conf.read_only || v->fail || !mx_vol_running(v))
+		return;
+	n = count_eligible(v, &room, now);
+	count_enrolled(v, &e, room, n, now);
+	for (; n && e.have < want && e.fresh < v->conf.enroll_max && e.ever < ENROLL_EVER; n--) {
+		const struct mx_member *m = better_member(v, n, now);
+
 		if (!mx_vs_new(v, m->node.id, 0, &m->addr, MX_VS_CAND, now))
 			return;
-		have++;
-		ever++;
+		e.have++;
+		e.fresh++;
+		e.ever++;
 		mx_vol_tick_at(v, now);
 	}
+	v->want_servers = !e.have;	/* else the next step of growth looks again */
 }

@@ -13,7 +13,7 @@
 #include "core/client.h"
 #include "core/server.h"
 
-#define CL_NODES	12
+#define CL_NODES	48
 #define CL_QUEUE	65536
 #define CL_UNUSED	__attribute__((unused))
 
