@@ -236,6 +236,8 @@ void net_send(struct sim_node *n, const struct mx_tx *tx)
 	if (to == SIM_BCAST) {
 		if (!w->broadcast)
 			sim_fail(w, "%s broadcasts where there is no broadcast", n->name);
+		if (w->hooks.broadcast)
+			w->hooks.broadcast(w, d->data, d->len);
 		if (!w->links) {
 			d->refs++;
 			world_at(w, w->now + w->net.delay_min, on_arrive_all, NULL, d, 0);

@@ -9,8 +9,12 @@
  * What is not materialised: page data. All pages of all servers are one page of
  * memory, every write has the same content, and an extent counts as full
  * with its first page: servers' ceilings are scaled down by what that page costs,
- * so that "64 GiB" means room for 65,536 extents. Everything else (sessions,
- * placement, enrolment, bitmaps, page maps, extent lists) is the real thing.
+ * so that "64 GiB" means room for 65,536 extents, and what they announce is scaled
+ * up again on its way. Everything else (sessions, placement, enrolment, bitmaps,
+ * page maps, extent lists) is the real thing.
+ *
+ * Two clusters: one of 1,000 servers alike, and a smaller one, filled to a half,
+ * whose servers differ in size and load.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +26,9 @@
 #define SERVER_GIB	64u
 #define COST_OF_EXTENT	(4096u + 1152u)	/* a store's memory for an extent with one page */
 #define FILL_EXTENTS	512u	/* each client writes this many: 0.5 GiB of its volume */
+#define MIX_SERVERS	252u	/* of 1, 2 and 4 GiB, each at a load of 0, 300 and 700 */
+#define MIX_CLIENTS	250u
+#define MIX_EXTENTS	1200u
 #define CREATE_EVERY	(45 * MX_MS)	/* servers remember 128 names being made, for 5 s each */
 #define BIG_EXTENTS	(1u << 20)	/* 1 TiB */
 #define ANNOUNCE_FOR	(10 * MX_SEC)
@@ -46,7 +53,8 @@ struct sc_client {
 struct scale {
 	struct world w;
 	struct sc_client *cl;
-	u32 nclients, running;
+	u32 nclients, running, fill;
+	bool mixed;
 	FILE *json;
 	bool first;
 	u8 page[MX_PAGE];	/* all pages there are */
@@ -89,6 +97,28 @@ static void *one_page(void *ctx)
 
 static void no_put(void *ctx, void *page) { (void)ctx; (void)page; }
 
+/* What a server says it has is what its ceiling stands for. */
+static void scale_announced(struct world *w, u8 *dgram, u32 len)
+{
+	u8 *head = dgram + MX_OUTER, *member;
+	struct mx_announce a;
+	struct mx_outer o;
+	struct mx_walk walk;
+	struct mx_head h;
+	const u8 *p;
+	u32 off;
+
+	(void)w;
+	if (mx_outer_decode(dgram, len, &o) || o.kind != MX_KIND_ANNOUNCE ||
+	    mx_walk_init(&walk, head, o.heads_len, 0) || !mx_walk_next(&walk, &h, &p, &off) ||
+	    !mx_announce_decode(p, &h, &a))
+		return;
+	member = head + (a.member - head);
+	for (u32 at = 104; at <= 112; at += 8)		/* capacity, free */
+		mx_st64(member + at, mx_ld64(member + at) / COST_OF_EXTENT * MX_EXTENT);
+	mx_outer_seal_crc(dgram, o.heads_len);
+}
+
 /* ---- running ---- */
 
 static void run_for(struct scale *s, mx_ns t)
@@ -126,11 +156,23 @@ static void ep_conf(struct mx_ep_conf *c)
 	c->rwnd = 1 << 20;
 }
 
+static u32 server_gib(const struct scale *s, u32 i)
+{
+	return s->mixed ? 1u << i % 3 : SERVER_GIB;
+}
+
+static u32 server_load(const struct scale *s, u32 i)
+{
+	static const u32 loads[] = { 0, 300, 700 };
+
+	return s->mixed ? loads[i / 3 % 3] : 0;
+}
+
 static void start_server(struct scale *s, u32 i)
 {
 	struct mx_server_conf c = {
 		.store = {
-			.ceiling = (u64)SERVER_GIB * 1024 * COST_OF_EXTENT, .reserve_pages = 64,
+			.ceiling = (u64)server_gib(s, i) * 1024 * COST_OF_EXTENT, .reserve_pages = 64,
 			.assemblies_max = 256,
 		},
 		.volumes_max = 4096, .jobs = 1024,
@@ -142,6 +184,7 @@ static void start_server(struct scale *s, u32 i)
 	ep_conf(&c.ep);
 	if (!node_start_server(n, &c))
 		die("server", "cannot start");
+	mx_server_set_load(n->srv, server_load(s, i));
 	join(n);
 }
 
@@ -246,7 +289,7 @@ static void created(struct mx_vol_op *o, enum mx_status st, const char *err, mx_
 		die(c->name, err ? err : mx_status_str(st));
 	finished(c);
 	if (c->fills) {
-		c->end = FILL_EXTENTS;
+		c->end = c->s->fill;
 		c->depth = 4;
 		open_vol(c, c->name);
 	}
@@ -297,13 +340,18 @@ static void measure_announcements(struct scale *s)
 	       (double)(d1 - d0) * MX_SEC / ANNOUNCE_FOR);
 }
 
+static u64 extents_of(const struct scale *s, u32 i)
+{
+	return mx_store_stats(mx_server_store(s->w.nodes[i].srv))->extents;
+}
+
 static void measure_evenness(struct scale *s)
 {
 	u64 sum = 0, max = 0, min = ~0ull;
 	u32 i;
 
 	for (i = 0; i < s->w.nservers; i++) {
-		u64 n = mx_store_stats(mx_server_store(s->w.nodes[i].srv))->extents;
+		u64 n = extents_of(s, i);
 
 		sum += n;
 		max = mx_max_u64(max, n);
@@ -314,6 +362,44 @@ static void measure_evenness(struct scale *s)
 	       (double)max * s->w.nservers / (double)sum);
 	figure(s, "placement: emptiest server to mean", "ratio",
 	       (double)min * s->w.nservers / (double)sum);
+}
+
+/* Of servers of @gib (0: any) at @load (~0: any): how full they are. */
+static double share_used(const struct scale *s, u32 gib, u32 load)
+{
+	u64 used = 0, room = 0;
+
+	for (u32 i = 0; i < s->w.nservers; i++) {
+		if ((gib && server_gib(s, i) != gib) || (load != ~0u && server_load(s, i) != load))
+			continue;
+		used += extents_of(s, i);
+		room += (u64)server_gib(s, i) * 1024;
+	}
+	return (double)used / (double)room;
+}
+
+static void measure_mixed(struct scale *s)
+{
+	double max = 0, min = 1;
+	char label[96];
+
+	for (u32 i = 0; i < s->w.nservers; i++) {
+		double u = (double)extents_of(s, i) / (server_gib(s, i) * 1024.0);
+
+		max = u > max ? u : max;
+		min = u < min ? u : min;
+	}
+	figure(s, "mixed servers: used of the pool", "ratio", share_used(s, 0, ~0u));
+	figure(s, "mixed servers: used of the fullest", "ratio", max);
+	figure(s, "mixed servers: used of the emptiest", "ratio", min);
+	for (u32 gib = 1; gib <= 4; gib *= 2) {
+		snprintf(label, sizeof label, "mixed servers: used of those of %u GiB", gib);
+		figure(s, label, "ratio", share_used(s, gib, ~0u));
+	}
+	for (u32 i = 0; i < 9; i += 3) {
+		snprintf(label, sizeof label, "mixed servers: used of those at load %u", server_load(s, i));
+		figure(s, label, "ratio", share_used(s, 0, server_load(s, i)));
+	}
 }
 
 /* Opens @name at @c, which has it not open, and says what that took. */
@@ -360,6 +446,7 @@ static void start_all(struct scale *s, u32 nservers, u32 nclients)
 	world_init(&s->w, 1, nservers, nclients);
 	s->w.user = s;
 	s->w.broadcast = true;
+	s->w.hooks.broadcast = scale_announced;
 	s->w.healed = true;
 	s->w.net = (struct sim_net){
 		.delay_min = 50 * MX_US, .rate = 125000000, .queue = 1 << 20,
@@ -410,31 +497,53 @@ static void big_volume(struct scale *s)
 	close_vol(other);
 }
 
-int scale_run(const char *out)
+static struct scale *begin(const char *what, bool mixed, u32 nservers, u32 nclients, FILE *json)
 {
 	struct scale *s = calloc(1, sizeof *s);
-	const u32 nservers = 1000, nclients = 1000 + 2;
 
 	if (!s)
 		abort();
 	clock_gettime(CLOCK_MONOTONIC, &s->began);
 	memset(s->page, 0x6d, sizeof s->page);
-	s->first = true;
-	s->nclients = nclients;
-	s->cl = calloc(nclients, sizeof *s->cl);
+	s->mixed = mixed;
+	s->fill = mixed ? MIX_EXTENTS : FILL_EXTENTS;
+	s->nclients = nclients + 2;	/* one that looks on, one with a large volume */
+	s->cl = calloc(s->nclients, sizeof *s->cl);
 	if (!s->cl)
 		abort();
-	if (out) {
-		s->json = fopen(out, "w");
-		if (!s->json)
-			die(out, "cannot be written");
-		fprintf(s->json, "[\n");
-	}
-	printf("%u servers of %u GiB, %u clients; 1 Gbit/s links, 50 us, 1 MiB of switch buffer\n",
-	       nservers, SERVER_GIB, nclients - 2);
-	start_all(s, nservers, nclients);
+	s->json = json;
+	printf("%u servers of %s, %u clients; 1 Gbit/s links, 50 us, 1 MiB of switch buffer\n",
+	       nservers, what, nclients);
+	start_all(s, nservers, s->nclients);
 	run_for(s, 5 * MX_SEC);
 	progress(s, "cluster started");
+	return s;
+}
+
+static void end(struct scale *s)
+{
+	world_free(&s->w);
+	free(s->cl);
+	free(s);
+}
+
+int scale_run(const char *out)
+{
+	FILE *json = NULL;
+	struct scale *s;
+
+	if (out) {
+		json = fopen(out, "w");
+		if (!json)
+			die(out, "cannot be written");
+		fprintf(json, "[\n");
+	}
+	s = begin("1, 2 and 4 GiB at loads of 0, 300 and 700", true, MIX_SERVERS, MIX_CLIENTS, json);
+	s->first = true;
+	fill(s);
+	measure_mixed(s);
+	end(s);
+	s = begin("64 GiB", false, 1000, 1000, json);
 	measure_announcements(s);
 	fill(s);
 	measure_evenness(s);
@@ -442,9 +551,10 @@ int scale_run(const char *out)
 	measure_open(s, &s->cl[0], s->cl[1].name, "open of a 64 GiB volume, 0.5 GiB placed");
 	close_vol(&s->cl[0]);
 	big_volume(s);
-	if (s->json) {
-		fprintf(s->json, "\n]\n");
-		fclose(s->json);
+	end(s);
+	if (json) {
+		fprintf(json, "\n]\n");
+		fclose(json);
 	}
 	return 0;
 }

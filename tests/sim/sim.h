@@ -113,6 +113,8 @@ struct sim_hooks {		/* what the workload wants to know of */
 	void (*client_crash)(struct world *w, struct sim_node *n);
 	/* A buffer is about to be read for sending: last chance to change it. */
 	void (*buf_touch)(struct world *w, void *buf);
+	/* A datagram is about to be broadcast: last chance to change it. */
+	void (*broadcast)(struct world *w, u8 *dgram, u32 len);
 };
 
 struct world {
