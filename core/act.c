@@ -10,8 +10,6 @@
  */
 #include "client_int.h"
 
-#define SWEEP_LATER	(5 * MX_SEC)
-
 enum dispatched { SENT, HELD, ENDED };
 
 struct mx_act *mx_act_get(struct mx_vol *v, u32 extent)
@@ -75,18 +73,17 @@ void mx_act_release(struct mx_act *a, mx_ns now)
  * then, and nothing else can be lost.
  */
 
-/* Nothing is left of the extent anywhere, and nothing is missed, unless it was a
- * lost one being placed anew. */
+/* No server has anything of it any more. If the bit is set it was lost before (and
+ * had been placed anew, with nothing written since). */
 static void forget_place(struct mx_vol *v, struct mx_ent *e)
 {
 	struct mx_vs *s = v->vs[e->srv[0]];
-	bool lost = e->flags & MX_EF_LOSTBASE;
 
 	if (s)
 		s->extents--;
 	e->srv[0] = 0;
-	e->flags = lost ? e->flags & MX_EF_BITS : 0;
-	mx_map_set(&v->map, e, lost ? MX_EXT_LOST : MX_EXT_HOLE);
+	e->flags &= MX_EF_BIT;
+	mx_map_set(&v->map, e, e->flags ? MX_EXT_LOST : MX_EXT_HOLE);
 }
 
 /* The bit is clear: now the server may forget it, too. */
@@ -139,25 +136,6 @@ static void bit_is_set(struct mx_act *a, mx_ns now)
 	mx_act_run(a, now);
 }
 
-/* A holder is missing: its bit would be seen again. The extent stays where it is,
- * and is looked at again later; a discard of a lost one waits. */
-static void not_cleared(struct mx_act *a, struct mx_ent *e, mx_ns now)
-{
-	struct mx_vol *v = a->vol;
-
-	if (e->state == MX_EXT_PLACED) {
-		e->flags &= ~MX_EF_BIT;
-		e->flags |= MX_EF_EMPTY | MX_EF_MAYBE;
-	} else if (!mx_list_empty(&a->wait)) {
-		mx_vol_tick_at(v, now + 100 * MX_MS);
-		return;
-	}
-	v->sweep = mx_min_u32(v->sweep, a->extent);
-	v->sweep_at = now + SWEEP_LATER;
-	mx_vol_tick_at(v, v->sweep_at);
-	mx_act_release(a, now);
-}
-
 static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 {
 	struct mx_act *a = mx_container_of(b, struct mx_act, bits);
@@ -170,10 +148,8 @@ static void bits_done(struct mx_claim_bits *b, enum mx_status st, mx_ns now)
 		bit_is_set(a, now);
 		if (a->hold == MX_HOLD_CLEAR)
 			mx_act_clear(a, now);
-	} else if (st == MX_ST_PARTIAL) {
-		not_cleared(a, e, now);
 	} else if (st == MX_OK) {
-		e->flags &= ~(MX_EF_BITS | MX_EF_EMPTY);
+		e->flags &= ~(MX_EF_BIT | MX_EF_EMPTY);
 		drop_empty(a, now);
 	} else if (v->fail) {
 		mx_act_release(a, now);
@@ -194,8 +170,6 @@ static void bits_send(struct mx_act *a, bool set, mx_ns now)
 		mx_vol_tick_at(v, now + 100 * MX_MS);
 		return;
 	}
-	if (set)
-		mx_map_at(&v->map, a->extent)->flags |= MX_EF_MAYBE;
 	a->bits_busy = true;
 	a->bits.extent = a->extent;
 	a->bits.set = set;
@@ -214,7 +188,7 @@ void mx_act_clear(struct mx_act *a, mx_ns now)
 	u8 flags = mx_map_at(&a->vol->map, a->extent)->flags;
 
 	mx_act_hold(a, MX_HOLD_CLEAR);
-	if ((flags & MX_EF_BITS) && !(flags & MX_EF_LOSTBASE))
+	if ((flags & MX_EF_BIT) && !(flags & MX_EF_LOSTBASE))
 		bits_send(a, false, now);
 	else if (!a->bits_busy)
 		drop_empty(a, now);
@@ -330,8 +304,11 @@ static enum dispatched dispatch(struct mx_act *a, struct mx_io *io, mx_ns now)
 		mx_part_finish(io, MX_OK);
 		return ENDED;
 	}
-	if (e->state == MX_EXT_LOST && covers_all(io)) {
-		mx_act_clear(a, now);	/* then it is a hole */
+	/* A lost one becomes a hole; a hole that its server left with the bit set is
+	 * made a true one, or a write that is never acknowledged would count. */
+	if ((e->state == MX_EXT_LOST && covers_all(io)) ||
+	    (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT))) {
+		mx_act_clear(a, now);
 		return HELD;
 	}
 	if (e->state == MX_EXT_HOLE && !mx_desc_is_void(v, a->extent)) {
@@ -387,6 +364,8 @@ void mx_act_submit(struct mx_act *a, struct mx_io *io, mx_ns now)
 	if (wait) {
 		mx_list_add_tail(&a->wait, &io->node);
 		want_pages(a, io);
+		if (a->hold)		/* what it waits for may come without a word */
+			mx_vol_tick_at(a->vol, now + 100 * MX_MS);
 	}
 	if (a->again)
 		mx_act_run(a, now);
@@ -410,6 +389,7 @@ static void run_once(struct mx_act *a, mx_ns now)
 		if (dispatch(a, io, now) == HELD) {
 			mx_list_add_tail(next, n);	/* where it was */
 			want_pages(a, io);
+			mx_vol_tick_at(a->vol, now + 100 * MX_MS);
 		}
 	}
 }

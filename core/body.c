@@ -260,16 +260,35 @@ bool mx_lease_req_decode(const u8 *p, u32 len, struct mx_lease_req *r)
 	return mx_get_end(&g) && epoch_ok(r->epoch) && r->claimant.id;
 }
 
-static u32 bits_data_len(u32 how, u32 n)
+/* Words of data that a request of this kind may have. */
+static bool bits_n_ok(const struct mx_bits_req *r)
 {
-	return how == MX_BITS_CHUNK ? MX_BITS_CHUNK_BYTES : how == MX_BITS_RESET ? 0 : n * 4;
+	switch (r->how) {
+	case MX_BITS_SET:
+	case MX_BITS_CLEAR:
+		return r->n <= MX_BITS_LIST_MAX;
+	case MX_BITS_BEGIN:
+		return r->n == 0;
+	case MX_BITS_CHUNK:
+		return r->n < MX_BITS_CHUNKS_MAX;
+	case MX_BITS_END:
+	case MX_BITS_ADOPT:
+		return r->n == 2;
+	default:
+		return false;
+	}
+}
+
+static u32 bits_data_len(const struct mx_bits_req *r)
+{
+	return r->how == MX_BITS_CHUNK ? MX_BITS_CHUNK_BYTES : r->n * 4;
 }
 
 u32 mx_bits_req_encode(u8 *p, u32 cap, const struct mx_bits_req *r)
 {
 	struct mx_put w;
 
-	if (r->how != MX_BITS_CHUNK && r->n > MX_BITS_LIST_MAX)
+	if (!bits_n_ok(r))
 		return 0;
 	mx_put_init(&w, p, cap);
 	mx_put_mem(&w, r->uuid, MX_UUID);
@@ -277,7 +296,9 @@ u32 mx_bits_req_encode(u8 *p, u32 cap, const struct mx_bits_req *r)
 	mx_put32(&w, r->how);
 	mx_put32(&w, r->n);
 	mx_put32(&w, r->round);
-	mx_put_mem(&w, r->data, bits_data_len(r->how, r->n));
+	mx_put32(&w, r->fill);
+	mx_put32(&w, 0);
+	mx_put_mem(&w, r->data, bits_data_len(r));
 	return mx_put_end(&w);
 }
 
@@ -292,16 +313,16 @@ bool mx_bits_req_decode(const u8 *p, u32 len, struct mx_bits_req *r)
 	r->how = mx_get32(&g);
 	r->n = mx_get32(&g);
 	r->round = mx_get32(&g);
+	r->fill = mx_get32(&g);
+	mx_get_zero(&g, 4);
+	r->zero = 0;
 	r->data = NULL;
-	if (g.bad || !epoch_ok(r->epoch) || r->how < MX_BITS_SET || r->how > MX_BITS_RESET ||
-	    (r->how == MX_BITS_RESET && r->n))
+	if (g.bad || !epoch_ok(r->epoch) || !bits_n_ok(r))
 		return false;
-	if (r->n >= (r->how == MX_BITS_CHUNK ? MX_BITS_CHUNKS_MAX : MX_BITS_LIST_MAX + 1))
-		return false;
-	r->data = mx_get_mem(&g, bits_data_len(r->how, r->n));
+	r->data = mx_get_mem(&g, bits_data_len(r));
 	if (!mx_get_end(&g))
 		return false;
-	for (i = 0; r->how != MX_BITS_CHUNK && i < r->n; i++)
+	for (i = 0; r->how <= MX_BITS_CLEAR && i < r->n; i++)
 		if (mx_ld32(r->data + i * 4) >= MX_EXTENTS_MAX)
 			return false;
 	return true;

@@ -73,7 +73,7 @@ static void slot_stop(struct claim_slot *s)
 	if (s->peer)
 		mx_peer_put(s->peer);
 	if (s->sync_req)
-		port->free(port->ctx, s->sync_req, MX_BITS_CHUNK_BYTES + 48);
+		port->free(port->ctx, s->sync_req, CLAIM_SYNC_ROOM);
 }
 
 void mx_claim_free(struct mx_claim *c)
@@ -94,9 +94,7 @@ void mx_claim_free(struct mx_claim *c)
 		port->free(port->ctx, c->body, MX_CTL_BODY_MAX);
 	if (c->bits_body)
 		port->free(port->ctx, c->bits_body, 64 + 4 * MX_BITS_LIST_MAX);
-	claim_read_end(c);
-	if (c->copy)
-		port->free(port->ctx, c->copy, c->copy_len);
+	claim_copy_free(c);
 	if (c->asked)
 		port->free(port->ctx, c->asked, CLAIM_ASKED_MAX * sizeof *c->asked);
 	port->free(port->ctx, c, sizeof *c);

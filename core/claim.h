@@ -104,26 +104,23 @@ struct mx_claim_edit {
 void mx_claim_edit(struct mx_claim *c, struct mx_claim_edit *e, mx_ns now);
 
 /* Allocation bitmap at a majority of holders. Batched. Lists up to
- * MX_BITS_LIST_MAX a message. done as with edits; PARTIAL: a bit was cleared at a
- * majority but not at every holder, so that it may be seen set again. */
+ * MX_BITS_LIST_MAX a message. done as with edits. Only after mx_claim_read_bits. */
 struct mx_claim_bits {
 	struct mx_list node;
 	u32 extent;
 	bool set;
 	void (*done)(struct mx_claim_bits *b, enum mx_status st, mx_ns now);
 	void *user;
-	u64 sent_round;
 };
 void mx_claim_bits(struct mx_claim *c, struct mx_claim_bits *b, mx_ns now);
-/* Streams the union of a majority's bitmaps: chunk() for each chunk with bits,
- * maybe more than once (the union is the caller's to make), then done. For
- * rebuild after take. */
+/* Reads the newest bitmap of a majority and makes it a majority's: chunk() once
+ * for each chunk with bits, then done. For rebuild after take. */
 void mx_claim_read_bits(struct mx_claim *c, mx_ns now,
 			void (*chunk)(void *user, u32 first_extent, const u8 bits[MX_BITS_CHUNK_BYTES]),
 			void (*done)(void *user, enum mx_status st, mx_ns now));
-/* A holder being added must be given the bitmap before the change counts. The
- * claim asks for it here: bits of chunk, false if all zero. For a caretaker, who has no
- * map, NULL: the claim reads it from the old holders itself. */
+/* Where an owner's claim gets the bitmap from, once it is read: bits of chunk, as after
+ * the last batch that was done; false if all zero. It is given to holders that lack it.
+ * A claim that never reads it, as a caretaker's, copies it from holder to holder. */
 void mx_claim_set_bits_source(struct mx_claim *c, bool (*get)(void *user, u32 chunk, u8 *bits));
 
 /* Gives the volume back: RELEASE to holders; done() when a majority knows, or

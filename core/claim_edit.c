@@ -29,7 +29,6 @@ static void edits_done(struct mx_list *l, enum mx_status st, mx_ns now)
 
 void claim_edits_fail(struct mx_claim *c, enum mx_status st, mx_ns now)
 {
-	claim_sync_end(c);
 	c->writing = false;
 	edits_done(&c->edits_out, st, now);
 	edits_done(&c->edits, st, now);
@@ -85,6 +84,7 @@ static void write_next(struct mx_claim *c, mx_ns now)
 		c->change_by = now + CHANGE_PATIENCE;
 	}
 	c->writing = true;
+	c->joint = false;
 	claim_load_slots(c, d, now);
 	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
 }
@@ -94,8 +94,6 @@ void claim_written(struct mx_claim *c, mx_ns now)
 	memcpy(c->cur, c->next, sizeof *c->cur);
 	claim_votes_cancel(c);
 	c->writing = false;
-	if (c->changing)
-		claim_sync_end(c);
 	edits_done(&c->edits_out, MX_OK, now);
 	claim_tick_at(c, now);
 }
@@ -103,10 +101,20 @@ void claim_written(struct mx_claim *c, mx_ns now)
 static void give_up_change(struct mx_claim *c, mx_ns now)
 {
 	claim_votes_cancel(c);
-	claim_sync_end(c);
 	c->writing = false;
 	claim_load_slots(c, c->cur, now);
 	edits_done(&c->edits_out, MX_ST_TIMEOUT, now);
+}
+
+static bool is_synced(const struct claim_slot *s) { return s->synced; }
+
+/* There is a version to be written. The one that ends a change of holders waits for
+ * bitmaps at a majority of the new ones: they alone count then. */
+bool claim_edit_ready(const struct mx_claim *c)
+{
+	if (c->writing)
+		return false;
+	return c->cur->nprev ? claim_bits_majority(c, is_synced) : !mx_list_empty(&c->edits);
 }
 
 /* ---- looking after the holders ---- */
@@ -244,17 +252,18 @@ bool mx_claim_healthy(const struct mx_claim *c, mx_ns now)
 void claim_edit_tick(struct mx_claim *c, mx_ns now)
 {
 	if (c->writing) {
-		if (c->changing && !claim_all_synced(c)) {
-			if (now >= c->change_by) {
-				give_up_change(c, now);
-				return;
-			}
-			claim_sync_tick(c, now);
-		} else if (claim_majority(c, claim_voted)) {
-			claim_written(c, now);
+		bool filled = !c->changing || c->joint || claim_all_synced(c);
+
+		if (!filled && now >= c->change_by) {
+			give_up_change(c, now);
 			return;
 		}
-		claim_accept_push(c, now);
+		/* The old holders hear of it now, so it cannot be given up any more. */
+		c->joint = c->changing && filled;
+		if (filled && claim_majority(c, claim_voted))
+			claim_written(c, now);
+		else
+			claim_accept_push(c, now);
 		return;
 	}
 	if (!c->healing && !c->reading && !c->cur->nprev && !c->conf.no_heal && now >= c->heal_at &&
@@ -265,6 +274,6 @@ void claim_edit_tick(struct mx_claim *c, mx_ns now)
 		c->heal.done = heal_done;
 		mx_list_add_tail(&c->edits, &c->heal.node);
 	}
-	if (!mx_list_empty(&c->edits) || c->cur->nprev)
+	if (claim_edit_ready(c))
 		write_next(c, now);
 }

@@ -2,7 +2,8 @@
 /*
  * Inside a claim: shared by claim.c (life, finding), claim_take.c (prepare,
  * accept, lease), claim_edit.c (descriptor edits, holder changes),
- * claim_bits.c, claim_read.c (allocation bitmap) and claim_create.c.
+ * claim_bits.c, claim_read.c, claim_fill.c (allocation bitmap), claim_create.c and
+ * claim_recover.c.
  */
 #ifndef MEMX_CORE_CLAIM_INT_H
 #define MEMX_CORE_CLAIM_INT_H
@@ -12,6 +13,8 @@
 #define CLAIM_SLOTS	(2 * MX_HOLDERS_MAX)	/* old and new holders during a change */
 #define CLAIM_ASKS	16u			/* servers asked at once */
 #define CLAIM_ASKED_MAX	1024u			/* servers asked in all */
+#define CLAIM_SYNC_HEAD	48u			/* room for a BITS_SET request before its data */
+#define CLAIM_SYNC_ROOM	(MX_BITS_CHUNK_BYTES + CLAIM_SYNC_HEAD)
 #define CLAIM_TICK	(100 * MX_MS)
 #define CLAIM_RETRY	(200 * MX_MS)		/* after a call that got no answer */
 #define CLAIM_CALL	(2 * MX_SEC)		/* one call's patience */
@@ -32,7 +35,6 @@ struct claim_slot {
 	bool vote_busy, vote_ok, vote_owned;
 	bool gone;		/* no holder any more: restarted, or says so */
 	bool lacking;		/* recorded holder that never got the descriptor */
-	bool filling;		/* ... got it since, and is being given the bitmap */
 	mx_ns vote_retry, vote_sent;
 	mx_ns owned_until;	/* end of the lease it told of; later: renewed */
 
@@ -49,14 +51,18 @@ struct claim_slot {
 	bool bits_busy, bits_ok;
 	mx_ns bits_retry;
 
-	/* streaming the bitmap: reading it from, or writing it to this holder */
+	/* the bitmap as a whole: reading it from, or giving it to this holder */
 	struct mx_call sync;
-	u8 *sync_req;		/* MX_BITS_CHUNK_BYTES + 48; allocated when streaming */
-	bool sync_busy, sync_done;
-	bool synced;		/* new holder: has descriptor and bitmap */
-	bool told;		/* new holder: has the descriptor */
-	bool emptied;		/* ... and no bits of an earlier attempt at filling it */
-	u32 sync_chunk;
+	u8 *sync_req;		/* CLAIM_SYNC_ROOM; allocated when needed */
+	bool sync_busy;
+	bool told;		/* has the descriptor */
+	bool synced;		/* its bitmap has all that counts */
+	bool begun;		/* is being filled, and told of batches */
+	bool no_adopt;		/* has another version than the one read */
+	bool version_known;
+	struct { u32 epoch, round; } version;
+	u8 step;		/* claim_fill.c: what is under way */
+	u32 sync_chunk, fill_no;
 	mx_ns sync_retry;
 };
 
@@ -68,6 +74,16 @@ struct claim_ask {		/* a server asked during find or create */
 	bool busy;
 };
 enum claim_answer { ASKED = 0, ANSWER_NO, ANSWER_YES, ANSWER_NONE };
+
+struct claim_copy {
+	u8 *bits;		/* nchunks * MX_BITS_CHUNK_BYTES */
+	u32 nchunks;
+	bool chosen, whole;
+	u64 id, incarnation;	/* the holder it is read from */
+	u32 epoch, round;	/* its version */
+	u32 at;			/* next chunk */
+	mx_ns since;		/* the last one came */
+};
 
 struct mx_claim {
 	struct mx_ep *ep;
@@ -128,19 +144,16 @@ struct mx_claim {
 	struct mx_list bits_wait, bits_out;
 	u8 *bits_body;
 	u32 bits_len;
-	bool bits_flying, bits_clear;
-	u32 bits_round, resets;
+	bool bits_flying, bits_set;
+	bool bits_mine;			/* an owner's: it changes bits */
+	bool joint;			/* changing: the old set may have heard of the new one */
+	u32 bits_round, fills;
 	mx_ns bits_since;
-	enum mx_status bits_st;		/* of the batch, were it done now */
 	bool (*bits_source)(void *user, u32 chunk, u8 *bits);
 	void (*read_chunk)(void *user, u32 first_extent, const u8 *bits);
 	void (*read_done)(void *user, enum mx_status st, mx_ns now);
-	bool reading, reading_on;	/* wanted; calls are under way */
-	bool repairing;			/* read, being written back */
-	struct claim_union *both;	/* what was read */
-	u8 *copy;			/* bitmap read for a new holder when there is no source */
-	u32 copy_len;
-	bool copy_ready;
+	bool reading;
+	struct claim_copy *copy;	/* the newest version, where there is no source */
 };
 
 /* claim.c */
@@ -171,21 +184,25 @@ void claim_accept_push(struct mx_claim *c, mx_ns now);
 bool claim_voted(const struct claim_slot *s);
 /* claim_edit.c */
 void claim_edit_tick(struct mx_claim *c, mx_ns now);
+bool claim_edit_ready(const struct mx_claim *c);
 void claim_written(struct mx_claim *c, mx_ns now);	/* next has its majorities */
 void claim_edits_fail(struct mx_claim *c, enum mx_status st, mx_ns now);
 /* claim_bits.c */
+void claim_bits_start(struct mx_claim *c);		/* a new epoch */
 void claim_bits_tick(struct mx_claim *c, mx_ns now);
 void claim_bits_fail(struct mx_claim *c, enum mx_status st, mx_ns now);
-void claim_sync_tick(struct mx_claim *c, mx_ns now);	/* fill new holders */
-bool claim_all_synced(const struct mx_claim *c);
-bool claim_filling(const struct mx_claim *c);		/* a holder in force is being completed */
-void claim_sync_end(struct mx_claim *c);		/* the change is over or given up */
-u8 *claim_sync_room(struct claim_slot *s);
-void claim_sync_reset(struct mx_claim *c);
-u32 claim_chunks(const struct mx_claim *c);
+bool claim_joint(const struct mx_claim *c);
+bool claim_bits_majority(const struct mx_claim *c, claim_flag *f);
 /* claim_read.c */
-void claim_read_tick(struct mx_claim *c, mx_ns now);
-void claim_read_end(struct mx_claim *c);
+bool claim_copy_tick(struct mx_claim *c, mx_ns now);
+void claim_copy_free(struct mx_claim *c);
+void claim_read_check(struct mx_claim *c, mx_ns now);
+u32 claim_chunks(const struct mx_claim *c);
+/* claim_fill.c */
+void claim_fill_tick(struct mx_claim *c, mx_ns now);
+bool claim_all_synced(const struct mx_claim *c);	/* new holders */
+bool claim_filling(const struct mx_claim *c);		/* some holder lacks something */
+u8 *claim_sync_room(struct claim_slot *s);
 /* claim_recover.c */
 void claim_recover_found(struct mx_claim *c, mx_ns now);	/* all servers were asked */
 /* claim_create.c */

@@ -65,8 +65,8 @@ static void add_survivors(const struct mx_claim *c, const struct mx_srvref *list
 }
 
 /*
- * Up to two surviving holders: a majority of two is both, so nothing that either
- * knows of the bitmap is missed. Those of a new set were filled, so they come first.
+ * Up to two surviving holders: a majority of two is both, so the newer of their
+ * bitmaps is taken. Those of a new set were filled, so they come first.
  */
 static u32 survivors(const struct mx_claim *c, struct mx_srvref *to)
 {
@@ -125,6 +125,7 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 
 	d->nholders = n;
 	d->nprev = 0;
 	d->config++;
+	d->flags |= MX_DESC_UNSURE;	/* the newest bitmap may have been at those lost */
 	/* Far above: those who are gone may have promised more than is known. */
 	d->epoch = c->epoch = mx_max_u32(c->seen, d->epoch) + EPOCH_LEAP;
 	d->version++;
@@ -142,6 +143,7 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 
 	claim_load_slots(c, d, now);
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slot[i].fenced = c->slot[i].gone = false;
+	claim_bits_start(c);
 	c->state = MX_CLAIM_ACCEPTING;
 	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
 	claim_tick_at(c, now + CLAIM_TICK);

@@ -30,7 +30,7 @@ void claim_votes_cancel(struct mx_claim *c)
 }
 
 /* Sends the round's request to every holder that has not answered it. During a
- * change of holders the new ones come first (claim_sync_tick). */
+ * change of holders the new ones come first, to be filled. */
 void claim_accept_push(struct mx_claim *c, mx_ns now)
 {
 	for (u32 i = 0; i < c->nslots; i++) {
@@ -38,8 +38,7 @@ void claim_accept_push(struct mx_claim *c, mx_ns now)
 
 		if (s->vote_ok || s->vote_busy || !s->peer || now < s->vote_retry)
 			continue;
-		if (c->state != MX_CLAIM_PREPARING && c->changing && s->old &&
-		    !claim_all_synced(c))
+		if (c->state == MX_CLAIM_HELD && c->changing && s->old && !claim_joint(c))
 			continue;
 		s->vote_busy = true;
 		s->vote_sent = now;
@@ -127,7 +126,8 @@ static void accept_start(struct mx_claim *c, mx_ns now)
 	/* A change of holders that is adopted was accepted by an old holder, and
 	 * so after the new ones had been filled. */
 	for (u32 i = 0; i < c->nslots; i++)
-		c->slot[i].told = c->slot[i].synced = true;
+		c->slot[i].told = true;
+	claim_bits_start(c);
 	c->state = MX_CLAIM_ACCEPTING;
 	claim_accept_round(c, (u32)(c->conf.lease / MX_MS), now);
 	claim_tick_at(c, now + CLAIM_TICK);
@@ -436,7 +436,7 @@ mx_ns mx_claim_lease_until(const struct mx_claim *c)
 	if (c->state != MX_CLAIM_HELD || c->releasing)
 		return 0;
 	from = lease_majority(c, false);
-	if (c->changing && claim_all_synced(c))
+	if (claim_joint(c))
 		from = mx_min_u64(from, lease_majority(c, true));
 	return from ? from + c->conf.lease / 10 * 9 : 0;
 }
@@ -467,9 +467,8 @@ void claim_lost(struct mx_claim *c, mx_ns now)
 
 /*
  * A recorded holder that missed its first ACCEPT says NOT_HOLDER while the others
- * go on. It is sent the descriptor in force, then the bitmap. Until it is filled
- * it votes with bits missing, which is safe: everything before was decided by
- * the other holders, and one of them is in every majority.
+ * go on. It is sent the descriptor in force, then the bitmap. Until then it votes
+ * with an old bitmap, which is safe: the newest in a majority counts.
  */
 static void repair_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
 {
@@ -481,10 +480,12 @@ static void repair_done(struct mx_call *call, enum mx_status st, const u8 *body,
 	s->vote_retry = now + CLAIM_RETRY;
 	if (st == MX_OK && claim_slot_is_node(s)) {
 		s->lacking = false;
-		s->filling = true;
-		s->synced = false;
-		s->sync_chunk = 0;
+		s->told = true;
+		s->synced = s->begun = false;
+		s->no_adopt = true;
 		s->lease_from = s->vote_sent;
+	} else if (st == MX_ST_DELETED) {
+		s->c->deleted = true;
 	}
 	claim_tick_at(s->c, now);
 }
@@ -585,7 +586,7 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 	if (c->writing || c->bits_flying || c->reading || claim_filling(c))
 		at = mx_min_u64(at, now + CLAIM_TICK);
 	/* What callbacks of this tick asked for is begun at once. */
-	if ((!c->writing && !mx_list_empty(&c->edits)) || (c->reading && !c->reading_on && !c->changing))
+	if (claim_edit_ready(c) || (c->reading && !c->copy))
 		at = now;
 	claim_tick_at(c, at);
 }

@@ -38,18 +38,6 @@
 #include "claim.h"
 #include "text.h"
 
-/* All of @from becomes @to, and @from empty. */
-static inline void mx_list_take(struct mx_list *to, struct mx_list *from)
-{
-	mx_list_init(to);
-	if (mx_list_empty(from))
-		return;
-	*to = *from;
-	to->next->prev = to;
-	to->prev->next = to;
-	mx_list_init(from);
-}
-
 /* ---- bitmaps of 256 bits ---- */
 struct mx_bm { u64 w[4]; };
 
@@ -118,10 +106,7 @@ enum {
 	MX_EF_BIT = 1,		/* allocation bit is set at a majority of the holders */
 	MX_EF_DATA = 2,		/* a write to it was acknowledged by its server */
 	MX_EF_LOSTBASE = 4,	/* pages its server has no slot of are lost */
-	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten once its bit is clear at
-				 * every holder */
-	MX_EF_MAYBE = 16,	/* the bit may be set at some holder */
-	MX_EF_BITS = MX_EF_BIT | MX_EF_MAYBE,
+	MX_EF_EMPTY = 8,	/* PLACED: all zeroes; to be forgotten once its bit is clear */
 };
 struct mx_ent {
 	u32 gen;		/* newest known to us, also of a hole */
@@ -137,7 +122,7 @@ MX_BUILD_ASSERT(sizeof(struct mx_ent) == 16);
 static inline bool mx_bit_disagrees(const struct mx_ent *e)
 {
 	if (e->state == MX_EXT_HOLE)
-		return e->flags & MX_EF_BITS;
+		return e->flags & MX_EF_BIT;
 	if (e->state != MX_EXT_PLACED)
 		return false;
 	return (e->flags & MX_EF_EMPTY) || (e->flags & (MX_EF_DATA | MX_EF_BIT)) == MX_EF_DATA;
@@ -410,7 +395,7 @@ struct mx_vol {
 	bool bits_done;
 	mx_ns rebuild_until, open_until;
 	u32 sweep;			/* next extent whose bit may not agree with the map */
-	mx_ns sweep_at;			/* not before */
+	bool sure;			/* recovered, and all bits are right by now */
 
 	/* edits of the descriptor */
 	struct mx_claim_edit edit;
@@ -548,6 +533,7 @@ void mx_rebuild_check(struct mx_vol *v, mx_ns now);
 bool mx_rebuild_take(struct mx_vs *s, const struct mx_ext_entry *e);	/* false: no room, again later */
 void mx_rebuild_late(struct mx_vol *v, mx_ns now);	/* unknown extents: are all servers told? */
 void mx_rebuild_again(struct mx_vol *v, mx_ns now);
+bool mx_rebuild_all_told(const struct mx_vol *v);
 bool mx_rebuild_bits_source(void *user, u32 chunk, u8 *bits);
 
 /* place.c */

@@ -10,7 +10,7 @@
 #include "pack.h"
 
 #define DESC_FIXED	320u
-#define DESC_SPARE	76u	/* zero; for live handoff and drain */
+#define DESC_SPARE	72u	/* zero; for live handoff and drain */
 #define SRVREF_WIRE	48u
 #define DEAD_WIRE	12u
 
@@ -245,6 +245,7 @@ static void put_desc_fixed(struct mx_put *w, const struct mx_desc *d)
 	mx_put32(w, d->nenrolled);
 	mx_put32(w, d->ndead);
 	mx_put32(w, d->nprev);
+	mx_put32(w, d->flags);
 	mx_put_zero(w, DESC_SPARE);
 }
 
@@ -293,6 +294,7 @@ static void get_desc_fixed(struct mx_get *r, struct mx_desc *d)
 	d->nenrolled = mx_get32(r);
 	d->ndead = mx_get32(r);
 	d->nprev = mx_get32(r);
+	d->flags = mx_get32(r);
 	mx_get_zero(r, DESC_SPARE);
 }
 
@@ -304,7 +306,7 @@ static bool desc_sane(const struct mx_desc *d)
 	       d->extent_shift == MX_EXTENT_SHIFT && d->policy == 1 && d->owned <= 1 &&
 	       d->epoch >= 1 && d->epoch <= MX_EPOCH_MAX && d->version >= 1 &&
 	       d->nholders >= 1 && d->nholders <= MX_HOLDERS_MAX &&
-	       d->nprev <= MX_HOLDERS_MAX &&
+	       d->nprev <= MX_HOLDERS_MAX && d->flags <= MX_DESC_UNSURE &&
 	       d->nenrolled <= MX_ENROLLED_MAX && d->ndead <= MX_DEAD_MAX;
 }
 

@@ -36,6 +36,10 @@ struct mx_dead {		/* a copy given up while its server could not be told */
  * the descriptor, acceptors = holders. (epoch, version) orders descriptors; the
  * one ballot's claimant writes versions in sequence.
  */
+enum {
+	MX_DESC_UNSURE = 1,	/* recovered: the allocation bitmap may lack bits, so an extent
+				 * that is listed counts whatever its bit */
+};
 struct mx_desc {
 	u8 uuid[MX_UUID];
 	char name[MX_NAME_MAX + 1];
@@ -54,6 +58,7 @@ struct mx_desc {
 	u32 nenrolled;
 	u32 ndead;
 	u32 nprev;		/* not 0: holders are being changed, from these */
+	u32 flags;		/* MX_DESC_* */
 	struct mx_srvref holders[MX_HOLDERS_MAX];
 	struct mx_srvref prev[MX_HOLDERS_MAX];
 	struct mx_srvref enrolled[MX_ENROLLED_MAX];
@@ -124,23 +129,43 @@ struct mx_accept_req { u32 lease_ms; u32 zero; struct mx_node claimant; const st
 struct mx_lease_req { u8 uuid[MX_UUID]; u32 epoch; u32 lease_ms; struct mx_node claimant; };
 /* lease_ms 0: release. OK | FENCED + hstate | NOT_HOLDER */
 
-enum { MX_BITS_SET = 1, MX_BITS_CLEAR = 2, MX_BITS_CHUNK = 3 /* OR a whole chunk in */,
-       MX_BITS_RESET = 4 /* forget them all: a holder to be, before it is filled; n 0 */ };
+/*
+ * The allocation bitmap at a holder has a version, (epoch, round): batches of SET
+ * and CLEAR are applied one by one in the order of their rounds, and one that does
+ * not follow is refused with NEED_BITS. So two bitmaps of one version are equal,
+ * and of two the newer has all that the older was told. A holder that missed
+ * something is filled: BEGIN, CHUNKs and batches go to a second bitmap, and END
+ * puts that in the first one's place.
+ */
+enum {
+	MX_BITS_SET = 1,	/* n extents; round: the one before plus 1 */
+	MX_BITS_CLEAR = 2,
+	MX_BITS_BEGIN = 3,	/* begin filling: batches up to round are in the chunks; n 0 */
+	MX_BITS_CHUNK = 4,	/* chunk n, as after round; BUSY: something was cleared since */
+	MX_BITS_END = 5,	/* all chunks are there; it must have the batches up to round; n 2:
+				 * epoch and round of the version it then is. If that epoch is
+				 * the request's, its round is as far as batches have come */
+	MX_BITS_ADOPT = 6,	/* if its version is the one given (n 2: epoch, round), it is
+				 * (epoch of the request, 0) from now on */
+};
 #define MX_BITS_CHUNK_BYTES	4096u	/* 32,768 extents, 32 GiB */
 #define MX_BITS_LIST_MAX	4096u
 #define MX_BITS_CHUNKS_MAX	(MX_EXTENTS_MAX / (MX_BITS_CHUNK_BYTES * 8))
+#define MX_BITS_REQ_FIXED	40u
 struct mx_bits_req {
 	u8 uuid[MX_UUID];
 	u32 epoch, how;
-	u32 n;			/* entries, or the chunk's index */
-	u32 round;		/* SET, CLEAR: counts up under one epoch; one that comes late,
-				 * after a higher, is not applied. CHUNK: the round it was
-				 * made after; BUSY if something was cleared since */
-	const u8 *data;		/* u32 extents[n], or MX_BITS_CHUNK_BYTES; points into the body on decode */
+	u32 n;			/* words of data, or the chunk's index */
+	u32 round;
+	u32 fill;		/* BEGIN, CHUNK, END: which filling; counts up under one epoch */
+	u32 zero;
+	const u8 *data;		/* u32 [n], or MX_BITS_CHUNK_BYTES; points into the body on decode */
 };
-/* OK | FENCED | NOT_HOLDER */
+/* OK | NEED_BITS | BUSY | FENCED | NOT_HOLDER */
 struct mx_bits_get_req { u8 uuid[MX_UUID]; u32 epoch; u32 chunk; };
-/* OK + u32 chunk, u32 next (next chunk with any bit, 0xffffffff: none), 4096 bytes */
+/* OK + u32 chunk, u32 next (next chunk with any bit, 0xffffffff: none), u32 epoch, u32
+ * round (version), 4096 bytes */
+#define MX_BITS_GET_FIXED	16u
 
 struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant; const struct mx_desc *desc; };
 /* OK + u64 extents | FENCED + u32 epoch, u32 0 | NOT_ENROLLED (this incarnation is not in desc) */

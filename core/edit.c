@@ -241,6 +241,8 @@ static bool edit_desc(struct mx_claim_edit *ed, struct mx_desc *d)
 			edit_server(v->vs[i], d);
 	mx_move_edit(v, d);
 	edit_voids(v, d);
+	if (v->sure)
+		d->flags &= ~MX_DESC_UNSURE;
 	if (v->new_size) {
 		d->size = v->new_size;
 		v->size_in = true;

@@ -264,7 +264,7 @@ static void list_entry(struct mx_server *s, const struct mx_held *h, struct mx_l
 	e->nholders = d->nholders;
 	e->nenrolled = d->nenrolled;
 	e->ndead = d->ndead;
-	e->bits_set = h->bits_set;
+	e->bits_set = h->bits.set;
 	e->owner = d->owner;
 	for (i = 0; i < d->nenrolled; i++)
 		e->ngone += d->enrolled[i].state == MX_ENR_GONE;

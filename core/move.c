@@ -242,7 +242,7 @@ static void moved(struct mx_vol *v, mx_ns now)
 	m->to->booked += m->need;
 	e->srv[0] = m->to->idx;
 	e->gen = m->gen;
-	e->flags = (e->flags & (MX_EF_BITS | MX_EF_DATA)) | (m->lostbase ? MX_EF_LOSTBASE : 0);
+	e->flags = (e->flags & (MX_EF_BIT | MX_EF_DATA)) | (m->lostbase ? MX_EF_LOSTBASE : 0);
 	v->st.moves++;
 	mx_reads_reroute(v, extent, now);
 	finish(v, MX_OK, now);

@@ -180,7 +180,7 @@ enum mx_placed mx_place(struct mx_vol *v, u32 extent, mx_ns now)
 	if (r != MX_PLACED)
 		return r;
 	e->gen = mx_next_gen(v, extent);
-	e->flags &= MX_EF_BITS;
+	e->flags &= MX_EF_BIT;
 	if (e->state == MX_EXT_LOST)
 		e->flags |= MX_EF_LOSTBASE;
 	e->srv[0] = s->idx;

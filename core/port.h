@@ -104,6 +104,18 @@ static inline void mx_list_del(struct mx_list *n)
 	mx_list_init(n);
 }
 #define mx_list_entry(n, type, member)	mx_container_of(n, type, member)
+/* All of @from becomes @to, and @from empty. */
+static inline void mx_list_take(struct mx_list *to, struct mx_list *from)
+{
+	mx_list_init(to);
+	if (mx_list_empty(from))
+		return;
+	*to = *from;
+	to->next->prev = to;
+	to->prev->next = to;
+	mx_list_init(from);
+}
+
 #define mx_list_for_each(pos, head) \
 	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 #define mx_list_for_each_safe(pos, tmp, head) \

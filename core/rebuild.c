@@ -12,11 +12,15 @@
  * the extent. Bit set and listed by nobody: if a server is silent, it may be there:
  * UNKNOWN. Else it was at one whose incarnation is over: LOST.
  *
- * Bit clear and listed: a write that was never acknowledged; it counts if we see
- * it now. If its server is silent now we say "hole", and must stand by that: before
- * anything else is put in the hole's place, the descriptor calls whatever the
- * silent server may have there dead (MX_HOLD_VOID), for a whole range of holes at
- * once. When that server is back it drops it, and only then is it given anything.
+ * Bit clear and listed: a write of which nobody was told, or what is left of an
+ * extent that was emptied. It is a hole, whatever is there, and is dropped. If the
+ * server is silent it is dropped when it lists; and before anything else is put in
+ * the hole's place, the descriptor calls whatever the silent server may have there
+ * dead (MX_HOLD_VOID), for a whole range of holes at once, so that it is not met
+ * again as a second copy.
+ *
+ * After a recovery (MX_DESC_UNSURE) the bitmap may lack bits that were set: then what is
+ * listed counts, and its bit is set; a hole may be at a silent server.
  */
 #include "client_int.h"
 #include "store.h"
@@ -68,22 +72,19 @@ bool mx_rebuild_bits_source(void *user, u32 chunk, u8 *bits)
 
 /* ---- extents listed ---- */
 
+static bool unsure(const struct mx_vol *v)
+{
+	return mx_claim_desc(v->claim)->flags & MX_DESC_UNSURE;
+}
+
 /* A copy that counts for nothing, and that the descriptor does not name. */
-static bool left_over(struct mx_vs *s, const struct mx_ext_entry *e)
+static void left_over(struct mx_vs *s, u32 extent, u32 gen)
 {
 	struct mx_vol *v = s->vol;
-	struct mx_ent *ent = e->extent < v->map.nents ? mx_map_at(&v->map, e->extent) : NULL;
 
-	if (!mx_vs_left_over(s, e->extent, e->gen))
+	v->gen_used = mx_max_u32(v->gen_used, gen);	/* what takes its place is newer */
+	if (!mx_vs_left_over(s, extent, gen))
 		s->relist = true;
-	/* A write whose owner went before it had set the bit everywhere: it may have
-	 * been set somewhere. */
-	if (ent && ent->state == MX_EXT_HOLE) {
-		ent->flags |= MX_EF_MAYBE;
-		v->sweep = mx_min_u32(v->sweep, e->extent);
-		mx_vol_tick_at(v, 0);
-	}
-	return true;
 }
 
 static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_entry *e)
@@ -93,7 +94,6 @@ static void put_entry(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 	ent->gen = e->gen;
 	ent->srv[0] = s->idx;
 	ent->flags &= MX_EF_BIT;
-	ent->flags |= MX_EF_MAYBE;
 	ent->flags |= e->pages || (e->flags & MX_EXT_LOSTBASE) ? MX_EF_DATA : MX_EF_EMPTY;
 	if (e->flags & MX_EXT_LOSTBASE)
 		ent->flags |= MX_EF_LOSTBASE;
@@ -106,11 +106,15 @@ static bool take_late(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 {
 	if (ent->state == MX_EXT_UNKNOWN) {
 		put_entry(s, ent, e);
+		if (mx_bit_disagrees(ent)) {
+			s->vol->sweep = mx_min_u32(s->vol->sweep, e->extent);
+			mx_vol_tick_at(s->vol, 0);
+		}
 		return true;
 	}
-	if (ent->state == MX_EXT_PLACED && ent->srv[0] == s->idx)
-		return true;
-	return left_over(s, e);
+	if (ent->state != MX_EXT_PLACED || ent->srv[0] != s->idx)
+		left_over(s, e->extent, e->gen);
+	return true;
 }
 
 /* Two copies: the higher generation counts, then the later epoch. The other is
@@ -138,10 +142,11 @@ bool mx_rebuild_take(struct mx_vs *s, const struct mx_ext_entry *e)
 
 	if (mx_desc_is_dead(v, s, e->extent, e->gen))
 		return true;		/* mx_vs_drops() sees to it */
-	if (mx_desc_is_dead(v, s, e->extent, MX_GEN_ANY))
-		return left_over(s, e);
-	if (e->extent >= v->map.nents || (e->flags & MX_EXT_INCOMING))
-		return left_over(s, e);
+	if (mx_desc_is_dead(v, s, e->extent, MX_GEN_ANY) || e->extent >= v->map.nents ||
+	    (e->flags & MX_EXT_INCOMING)) {
+		left_over(s, e->extent, e->gen);
+		return true;
+	}
 	ent = mx_map_at(&v->map, e->extent);
 	if (v->phase != MX_VP_REBUILD)
 		return take_late(s, ent, e);
@@ -156,7 +161,7 @@ bool mx_rebuild_take(struct mx_vs *s, const struct mx_ext_entry *e)
 
 /* ---- conclusions ---- */
 
-static bool all_told(const struct mx_vol *v)
+bool mx_rebuild_all_told(const struct mx_vol *v)
 {
 	for (u32 i = 1; i < v->nvs; i++)
 		if (v->vs[i] && v->vs[i]->state != MX_VS_GONE && !v->vs[i]->listed &&
@@ -165,16 +170,30 @@ static bool all_told(const struct mx_vol *v)
 	return true;
 }
 
+static bool counts(const struct mx_vol *v, const struct mx_ent *e)
+{
+	return (e->flags & MX_EF_BIT) || unsure(v);
+}
+
 static void conclude(struct mx_vol *v, bool told)
 {
-	enum mx_ext_state st = told ? MX_EXT_LOST : MX_EXT_UNKNOWN;
-
 	for (u32 i = 0; i < v->map.nents; i++) {
 		struct mx_ent *e = mx_map_at(&v->map, i);
 
 		e->act = 0;
-		if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT))
-			mx_map_set(&v->map, e, st);
+		if (e->state == MX_EXT_PLACED && !counts(v, e)) {
+			struct mx_vs *s = v->vs[e->srv[0]];
+
+			left_over(s, i, e->gen);
+			s->extents--;
+			e->srv[0] = 0;
+			e->flags = 0;
+			mx_map_set(&v->map, e, MX_EXT_HOLE);
+		} else if (e->state == MX_EXT_HOLE && !told && counts(v, e)) {
+			mx_map_set(&v->map, e, MX_EXT_UNKNOWN);
+		} else if (e->state == MX_EXT_HOLE && (e->flags & MX_EF_BIT)) {
+			mx_map_set(&v->map, e, MX_EXT_LOST);
+		}
 	}
 	v->sweep = 0;
 }
@@ -194,7 +213,7 @@ void mx_rebuild_check(struct mx_vol *v, mx_ns now)
 	}
 	if (v->phase != MX_VP_REBUILD || !v->bits_done)
 		return;
-	told = all_told(v);
+	told = mx_rebuild_all_told(v);
 	if (!told && now < v->rebuild_until) {
 		mx_vol_tick_at(v, v->rebuild_until);
 		return;
@@ -220,18 +239,21 @@ static void tell_lost(struct mx_vol *v, u64 n, mx_ns now)
 /* A server that was silent has told, or is gone. */
 void mx_rebuild_late(struct mx_vol *v, mx_ns now)
 {
-	u64 n = v->map.count[MX_EXT_UNKNOWN];
+	u64 n = v->map.count[MX_EXT_UNKNOWN], lost = v->map.count[MX_EXT_LOST];
 
 	if (v->phase <= MX_VP_RECORD || (!n && mx_list_empty(&v->unknown)))
 		return;
-	if (n && all_told(v)) {
+	if (n && mx_rebuild_all_told(v)) {
 		for (u32 i = 0; i < v->map.nents; i++) {
 			struct mx_ent *e = mx_map_at(&v->map, i);
 
 			if (e->state == MX_EXT_UNKNOWN)
-				mx_map_set(&v->map, e, MX_EXT_LOST);
+				mx_map_set(&v->map, e, e->flags & MX_EF_BIT ? MX_EXT_LOST :
+									      MX_EXT_HOLE);
 		}
-		tell_lost(v, n, now);
+		n = v->map.count[MX_EXT_LOST] - lost;
+		if (n)
+			tell_lost(v, n, now);
 	}
 	mx_reads_retry(v, now);
 	mx_acts_retry(v, now);

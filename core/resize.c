@@ -76,10 +76,10 @@ static bool all_forgotten(struct mx_vol *v, mx_ns now)
 		struct mx_ent *e = mx_map_at(&v->map, i);
 		struct mx_act *a;
 
-		if (e->state == MX_EXT_HOLE && !e->act && !(e->flags & MX_EF_BITS))
+		if (e->state == MX_EXT_HOLE && !e->act && !(e->flags & MX_EF_BIT))
 			continue;
 		all = false;
-		if (e->act || e->state == MX_EXT_UNKNOWN || now < v->sweep_at)
+		if (e->act || e->state == MX_EXT_UNKNOWN)
 			continue;
 		/* Its server has only zeroes of it. */
 		a = mx_act_get(v, i);

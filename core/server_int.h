@@ -61,6 +61,13 @@ struct mx_speer {
 /* ---- descriptors held ---- */
 struct mx_bchunk { u32 count; u8 bits[MX_BITS_CHUNK_BYTES]; };
 
+struct mx_bitmap {
+	struct mx_bchunk **chunks;
+	u32 nchunks;		/* room in chunks */
+	u64 set;		/* bits */
+	u32 epoch, round;	/* version; of one being filled: the last batch it has */
+};
+
 struct mx_held {
 	u8 uuid[MX_UUID];
 	u8 *desc;		/* accepted, encoded */
@@ -70,12 +77,11 @@ struct mx_held {
 	u64 lease_id, lease_inc;	/* whose lease; meaningful while it lives */
 	mx_ns lease_until;	/* 0: none */
 	mx_ns quiet_since;	/* no lease, no vote since; for the caretaker */
-	struct mx_bchunk **chunks;
-	u32 nchunks;		/* room in chunks */
-	u64 bits_set;
-	u32 bits_epoch, bits_round;	/* the last SET or CLEAR applied */
-	u32 clear_epoch, clear_round;	/* the last CLEAR */
-	u32 reset_epoch, reset_round;	/* the last RESET */
+	struct mx_bitmap bits;
+	struct mx_bitmap fill;	/* being filled, for bits */
+	bool filling;
+	u32 fill_epoch, fill_no;	/* the last filling begun */
+	u32 fill_clear;		/* round of the last CLEAR applied to it */
 	/* caretaker */
 	mx_ns care_at;		/* not looked after before */
 	mx_ns checked_at;	/* the others were asked, or told us */

@@ -279,8 +279,6 @@ void mx_vol_close(struct mx_vol *v, mx_ns now)
 										: MX_VP_CLOSED;
 	v->tell_opened = false;
 	v->tell_closed = true;
-	v->sweep = 0;			/* bits that could not be cleared: once more */
-	v->sweep_at = 0;
 	mx_vol_tick_at(v, now);
 }
 
@@ -293,7 +291,7 @@ static void sweep(struct mx_vol *v, mx_ns now)
 {
 	u32 most = 64;
 
-	if (now < v->sweep_at || v->sweep >= v->map.nents || !mx_vol_running(v) || v->fail)
+	if (v->sweep >= v->map.nents || !mx_vol_running(v) || v->fail)
 		return;
 	for (u32 n = 0; n < 65536 && v->sweep < v->map.nents; n++, v->sweep++) {
 		struct mx_ent *e = mx_map_at(&v->map, v->sweep);
@@ -314,6 +312,25 @@ static void sweep(struct mx_vol *v, mx_ns now)
 	}
 	if (v->sweep < v->map.nents)
 		mx_vol_tick_at(v, now + TICK);
+}
+
+/* A recovered volume: the bitmap may be trusted again once every extent that any
+ * server listed has its bit. */
+static void make_sure(struct mx_vol *v, mx_ns now)
+{
+	if (!(mx_claim_desc(v->claim)->flags & MX_DESC_UNSURE) || v->sure || v->fail ||
+	    v->phase != MX_VP_OPEN || v->conf.read_only || v->sweep < v->map.nents ||
+	    !mx_rebuild_all_told(v))
+		return;
+	mx_vol_tick_at(v, now + TICK);
+	for (u32 i = 0; i < v->map.nents; i++) {
+		const struct mx_ent *e = mx_map_at(&v->map, i);
+
+		if (e->act || mx_bit_disagrees(e))
+			return;
+	}
+	v->sure = true;
+	mx_vol_sync_desc(v, now);
 }
 
 static void retry_lease(struct mx_vol *v, mx_ns now)
@@ -355,6 +372,7 @@ static void work(struct mx_vol *v, mx_ns now)
 	if (v->want_servers)
 		mx_place_recruit(v, now);
 	sweep(v, now);
+	make_sure(v, now);
 	if (v->resize)
 		mx_resize_tick(v, now);
 	if (mx_vol_policy(v, now))

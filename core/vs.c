@@ -215,7 +215,7 @@ static u32 lose_extents(struct mx_vs *s)
 			continue;
 		mx_map_set(&v->map, e, was_told(e) ? MX_EXT_LOST : MX_EXT_HOLE);
 		lost += e->state == MX_EXT_LOST;
-		e->flags &= MX_EF_BITS;
+		e->flags &= MX_EF_BIT;
 		e->srv[0] = 0;
 		s->extents--;
 		if (e->state == MX_EXT_HOLE && e->flags)

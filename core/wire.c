@@ -584,6 +584,7 @@ const char *mx_status_str(enum mx_status s)
 	case MX_ST_DENIED: return "key does not cover this";
 	case MX_ST_UNSUPPORTED: return "not supported by the other side";
 	case MX_ST_LEAVING: return "server is leaving";
+	case MX_ST_NEED_BITS: return "the allocation bitmap there is not complete";
 	case MX_ST_TIMEOUT: return "timed out";
 	case MX_ST_UNREACHABLE: return "unreachable";
 	case MX_ST_NO_SERVERS: return "no servers found";

@@ -160,6 +160,7 @@ enum mx_status {
 	MX_ST_DENIED = 18,	/* the session's key does not cover this */
 	MX_ST_UNSUPPORTED = 19,
 	MX_ST_LEAVING = 20,	/* server was asked to stop: takes nothing new */
+	MX_ST_NEED_BITS = 21,	/* the bitmap here lacks something: fill it */
 	/* never in a reply; BAD_KEY, BAD_VERSION and NO_KEY stand in a REJECT */
 	MX_ST_TIMEOUT = 64,	/* policy ran out */
 	MX_ST_UNREACHABLE = 65,

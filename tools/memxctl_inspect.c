@@ -60,7 +60,8 @@ struct map {
 	u64 n;
 	u32 *gen;
 	u16 *place, *pages, *flags;	/* place: index in volume.places, NOWHERE */
-	u8 *bits;			/* allocation bitmap */
+	u8 *bits, *other;		/* allocation bitmap: the newest, and one being read */
+	u64 version;			/* of the newest: epoch << 32 | round */
 	unsigned bitmaps;		/* of how many holders */
 };
 
@@ -113,31 +114,43 @@ static bool list_extents(struct ctl *ctl, struct volume *v, struct map *m, struc
 	}
 }
 
+/* The bitmap of the holder @p; that of the newest version counts. */
 static bool read_bits(struct ctl *ctl, struct volume *v, struct map *m, struct mx_peer *p)
 {
 	struct mx_bits_get_req r = { .epoch = v->desc->epoch };
+	u64 version = 0;
 	struct call c;
 
 	memcpy(r.uuid, v->desc->uuid, MX_UUID);
+	memset(m->other, 0, m->n / 8 + 1);
 	for (;;) {
 		u32 chunk, next;
 		u64 at;
 
 		if (call(ctl, &c, p, MX_OP_BITS_GET, mx_bits_get_req_encode(c.req, sizeof c.req, &r)) !=
-		    MX_OK || c.rep_len < 8 + MX_BITS_CHUNK_BYTES) {
+		    MX_OK || c.rep_len < MX_BITS_GET_FIXED + MX_BITS_CHUNK_BYTES) {
 			g_free(c.rep);
 			return false;
 		}
 		chunk = mx_ld32(c.rep);
 		next = mx_ld32(c.rep + 4);
+		version = (u64)mx_ld32(c.rep + 8) << 32 | mx_ld32(c.rep + 12);
 		at = (u64)chunk * MX_BITS_CHUNK_BYTES;
 		for (u64 i = 0; i < MX_BITS_CHUNK_BYTES && (at + i) * 8 < m->n; i++)
-			m->bits[at + i] |= c.rep[8 + i];
+			m->other[at + i] = c.rep[MX_BITS_GET_FIXED + i];
 		g_free(c.rep);
 		if (next == 0xffffffff || next <= r.chunk)
-			return true;
+			break;
 		r.chunk = next;
 	}
+	if (!m->bitmaps || version > m->version) {
+		u8 *t = m->bits;
+
+		m->bits = m->other;
+		m->other = t;
+		m->version = version;
+	}
+	return true;
 }
 
 /* ---- places ---- */
@@ -258,8 +271,10 @@ static bool map_init(struct map *m, u64 size)
 	m->pages = calloc(m->n + 1, sizeof *m->pages);
 	m->flags = calloc(m->n + 1, sizeof *m->flags);
 	m->bits = calloc(1, m->n / 8 + 1);
+	m->other = calloc(1, m->n / 8 + 1);
+	m->version = 0;
 	m->bitmaps = 0;
-	if (!m->gen || !m->place || !m->pages || !m->flags || !m->bits)
+	if (!m->gen || !m->place || !m->pages || !m->flags || !m->bits || !m->other)
 		return false;
 	memset(m->place, 0xff, (m->n + 1) * sizeof *m->place);
 	return true;
@@ -272,6 +287,7 @@ static void map_free(struct map *m)
 	free(m->pages);
 	free(m->flags);
 	free(m->bits);
+	free(m->other);
 }
 
 void volume_inspect(struct ctl *ctl, struct volume *v)

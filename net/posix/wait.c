@@ -44,7 +44,8 @@ int mx_status_errno(enum mx_status st)
 	case MX_ST_BAD_CRC:
 	case MX_ST_LOST:
 	case MX_ST_NOT_ENROLLED:
-	case MX_ST_NOT_HOLDER:		return EIO;
+	case MX_ST_NOT_HOLDER:
+	case MX_ST_NEED_BITS:		return EIO;
 	}
 	return EIO;
 }

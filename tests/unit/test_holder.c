@@ -320,13 +320,52 @@ static void list__in_order_of_uuid_and_in_parts(void **state)
 
 /* ---- bitmaps ---- */
 
-static enum mx_status bits(struct world *w, const u8 *uuid, u32 epoch, u32 how, u32 n, const u8 *data)
+static enum mx_status bits_call(struct world *w, const struct mx_bits_req *r)
 {
-	struct mx_bits_req r = { .epoch = epoch, .how = how, .n = n, .data = data };
 	static u8 body[MX_CTL_BODY_MAX];
+	u32 n = mx_bits_req_encode(body, sizeof body, r);
+
+	assert_true(n);
+	return w_call(w, 1, MX_OP_BITS_SET, body, n);
+}
+
+/* A batch. */
+static enum mx_status bits(struct world *w, const u8 *uuid, u32 epoch, u32 round, u32 how, u32 n,
+			   const u8 *data)
+{
+	struct mx_bits_req r = { .epoch = epoch, .how = how, .n = n, .round = round, .data = data };
 
 	memcpy(r.uuid, uuid, 16);
-	return w_call(w, 1, MX_OP_BITS_SET, body, mx_bits_req_encode(body, sizeof body, &r));
+	return bits_call(w, &r);
+}
+
+static enum mx_status adopt(struct world *w, const u8 *uuid, u32 epoch, u32 from_epoch, u32 from_round)
+{
+	u8 data[8];
+
+	mx_st32(data, from_epoch);
+	mx_st32(data + 4, from_round);
+	return bits(w, uuid, epoch, 0, MX_BITS_ADOPT, 2, data);
+}
+
+static enum mx_status fill(struct world *w, const u8 *uuid, u32 epoch, u32 no, u32 round, u32 how,
+			   u32 n, const u8 *data)
+{
+	struct mx_bits_req r = { .epoch = epoch, .how = how, .n = n, .round = round, .fill = no,
+				 .data = data };
+
+	memcpy(r.uuid, uuid, 16);
+	return bits_call(w, &r);
+}
+
+static enum mx_status fill_end(struct world *w, const u8 *uuid, u32 epoch, u32 no, u32 round,
+			       u32 as_epoch, u32 as_round)
+{
+	u8 data[8];
+
+	mx_st32(data, as_epoch);
+	mx_st32(data + 4, as_round);
+	return fill(w, uuid, epoch, no, round, MX_BITS_END, 2, data);
 }
 
 static enum mx_status bits_get(struct world *w, const u8 *uuid, u32 epoch, u32 chunk)
@@ -338,53 +377,110 @@ static enum mx_status bits_get(struct world *w, const u8 *uuid, u32 epoch, u32 c
 	return w_call(w, 1, MX_OP_BITS_GET, body, mx_bits_get_req_encode(body, sizeof body, &r));
 }
 
-static void bits__set_clear_chunk_get(void **state)
+static void assert_version(struct world *w, const u8 *uuid, u32 epoch, u32 round)
+{
+	assert_int_equal(bits_get(w, uuid, MX_EPOCH_MAX, 0), MX_OK);
+	assert_int_equal(mx_ld32(w->rep + 8), epoch);
+	assert_int_equal(mx_ld32(w->rep + 12), round);
+}
+
+static void bits__batches_follow_each_other(void **state)
 {
 	struct world *w = up(1);
 	struct mx_desc *d = w_desc(w, "vm1", 7, 1);
-	static u8 list[64 * 4], chunk[MX_BITS_CHUNK_BYTES];
+	static u8 list[64 * 4];
 	const struct mx_held *h;
 	u64 meta;
 
-	assert_int_equal(bits(w, d->uuid, 1, MX_BITS_SET, 0, list), MX_ST_NOT_HOLDER);
+	assert_int_equal(bits(w, d->uuid, 1, 1, MX_BITS_SET, 0, list), MX_ST_NOT_HOLDER);
 	assert_int_equal(accept_by(w, 1, d, 2, 1, 0, 9), MX_OK);
 	meta = w->srv[1]->ctl_used;
 	h = mx_held_find(w->srv[1], d->uuid);
 	mx_st32(list, 5);
 	mx_st32(list + 4, 32768 * 3 + 9);
 	mx_st32(list + 8, 32768 * 900);
-	assert_int_equal(bits(w, d->uuid, 1, MX_BITS_SET, 3, list), MX_ST_FENCED);
-	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_SET, 3, list), MX_OK);
-	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_SET, 3, list), MX_OK);
-	assert_int_equal(h->bits_set, 3);
+	assert_int_equal(bits(w, d->uuid, 1, 1, MX_BITS_SET, 3, list), MX_ST_FENCED);
+	/* what it has is of no epoch yet */
+	assert_int_equal(bits(w, d->uuid, 2, 1, MX_BITS_SET, 3, list), MX_ST_NEED_BITS);
+	assert_int_equal(adopt(w, d->uuid, 2, 1, 0), MX_ST_NEED_BITS);
+	assert_int_equal(adopt(w, d->uuid, 2, 0, 0), MX_OK);
+	assert_version(w, d->uuid, 2, 0);
+	assert_int_equal(bits(w, d->uuid, 2, 1, MX_BITS_SET, 3, list), MX_OK);
+	assert_int_equal(bits(w, d->uuid, 2, 1, MX_BITS_SET, 3, list), MX_OK);
+	assert_int_equal(adopt(w, d->uuid, 2, 0, 0), MX_OK);	/* once more: no step back */
+	assert_version(w, d->uuid, 2, 1);
+	assert_int_equal(h->bits.set, 3);
 	assert_int_equal(bits_get(w, d->uuid, 2, 0), MX_OK);
 	assert_int_equal(mx_ld32(w->rep), 0);
 	assert_int_equal(mx_ld32(w->rep + 4), 3);
-	assert_int_equal(w->rep[8], 1 << 5);
+	assert_int_equal(w->rep[16], 1 << 5);
 	assert_int_equal(bits_get(w, d->uuid, 2, 3), MX_OK);
 	assert_int_equal(mx_ld32(w->rep + 4), 900);
-	assert_int_equal(w->rep[8 + 1], 1 << 1);
+	assert_int_equal(w->rep[16 + 1], 1 << 1);
 	assert_int_equal(bits_get(w, d->uuid, 2, 900), MX_OK);
 	assert_int_equal(mx_ld32(w->rep + 4), 0xffffffff);
 	assert_int_equal(bits_get(w, d->uuid, 2, 32767), MX_OK);
 	assert_int_equal(bits_get(w, d->uuid, 1, 0), MX_ST_FENCED);
-	chunk[4095] = 0x81;
-	chunk[1] = 0x02;
-	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_CHUNK, 3, chunk), MX_OK);
-	assert_int_equal(h->bits_set, 5);
 	mx_st32(list, 32768 * 3 + 9);
-	mx_st32(list + 4, 32768 * 4 - 1);
-	mx_st32(list + 8, 32768 * 4 - 8);
-	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_CLEAR, 3, list), MX_OK);
-	assert_int_equal(h->bits_set, 2);
-	assert_int_equal(bits_get(w, d->uuid, 2, 0), MX_OK);
-	assert_int_equal(mx_ld32(w->rep + 4), 900);
+	/* a batch is missing */
+	assert_int_equal(bits(w, d->uuid, 2, 3, MX_BITS_CLEAR, 1, list), MX_ST_NEED_BITS);
+	assert_int_equal(h->bits.set, 3);
+	assert_int_equal(bits(w, d->uuid, 2, 2, MX_BITS_CLEAR, 1, list), MX_OK);
+	assert_int_equal(h->bits.set, 2);
+	/* an old one that comes late is over */
+	assert_int_equal(bits(w, d->uuid, 2, 1, MX_BITS_SET, 3, list), MX_OK);
+	assert_int_equal(h->bits.set, 2);
 	mx_st32(list, 5);
 	mx_st32(list + 4, 32768 * 900);
-	assert_int_equal(bits(w, d->uuid, 2, MX_BITS_CLEAR, 2, list), MX_OK);
-	assert_int_equal(h->bits_set, 0);
+	assert_int_equal(bits(w, d->uuid, 2, 3, MX_BITS_CLEAR, 2, list), MX_OK);
+	assert_int_equal(h->bits.set, 0);
 	/* only the table of chunks is left */
-	assert_int_equal(w->srv[1]->ctl_used, meta + h->nchunks * sizeof(void *));
+	assert_int_equal(w->srv[1]->ctl_used, meta + h->bits.nchunks * sizeof(void *));
+	free(d);
+	w_free(w);
+}
+
+static void bits__filling_takes_the_place_at_its_end(void **state)
+{
+	struct world *w = up(1);
+	struct mx_desc *d = w_desc(w, "vm1", 7, 1);
+	static u8 list[8], chunk[MX_BITS_CHUNK_BYTES];
+	const struct mx_held *h;
+
+	assert_int_equal(accept_by(w, 1, d, 2, 1, 0, 9), MX_OK);
+	h = mx_held_find(w->srv[1], d->uuid);
+	assert_int_equal(adopt(w, d->uuid, 2, 0, 0), MX_OK);
+	mx_st32(list, 70);
+	assert_int_equal(bits(w, d->uuid, 2, 1, MX_BITS_SET, 1, list), MX_OK);
+	chunk[4095] = 0x81;
+	chunk[0] = 0x02;
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_CHUNK, 3, chunk), MX_ST_NEED_BITS);
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_BEGIN, 0, NULL), MX_OK);
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_CHUNK, 0, chunk), MX_OK);
+	assert_int_equal(bits(w, d->uuid, 2, 2, MX_BITS_SET, 1, list), MX_ST_FENCED);
+	/* a batch meanwhile; the chunk made before it would undo it */
+	mx_st32(list, 1);
+	assert_int_equal(bits(w, d->uuid, 3, 5, MX_BITS_CLEAR, 1, list), MX_OK);
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_CHUNK, 0, chunk), MX_ST_BUSY);
+	assert_int_equal(fill(w, d->uuid, 3, 1, 5, MX_BITS_CHUNK, 3, chunk), MX_OK);
+	/* until then nothing of it counts */
+	assert_version(w, d->uuid, 2, 1);
+	assert_int_equal(h->bits.set, 1);
+	assert_int_equal(fill_end(w, d->uuid, 3, 1, 6, 3, 6), MX_ST_NEED_BITS);
+	assert_int_equal(fill_end(w, d->uuid, 3, 2, 5, 3, 5), MX_ST_NEED_BITS);
+	assert_int_equal(fill_end(w, d->uuid, 3, 1, 5, 3, 5), MX_OK);
+	assert_int_equal(fill_end(w, d->uuid, 3, 1, 5, 3, 5), MX_OK);
+	assert_version(w, d->uuid, 3, 5);
+	assert_int_equal(h->bits.set, 5);
+	assert_int_equal(bits(w, d->uuid, 3, 6, MX_BITS_SET, 1, list), MX_OK);
+	/* a late BEGIN does not begin anew */
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_BEGIN, 0, NULL), MX_OK);
+	assert_int_equal(fill(w, d->uuid, 3, 1, 4, MX_BITS_CHUNK, 0, chunk), MX_ST_NEED_BITS);
+	/* a copy of an older version does not replace a newer one */
+	assert_int_equal(fill(w, d->uuid, 4, 1, 0, MX_BITS_BEGIN, 0, NULL), MX_OK);
+	assert_int_equal(fill_end(w, d->uuid, 4, 1, 0, 3, 5), MX_OK);
+	assert_version(w, d->uuid, 3, 6);
+	assert_int_equal(h->bits.set, 6);
 	free(d);
 	w_free(w);
 }
@@ -488,7 +584,10 @@ static void care__a_lost_holder_is_replaced(void **state)
 	static u8 list[4];
 
 	mx_st32(list, 77);
-	assert_int_equal(bits(w, d->uuid, 4, MX_BITS_SET, 1, list), MX_OK);
+	for (int i = 1; i <= 3; i++) {
+		mx_held_find(w->srv[i], d->uuid)->bits.epoch = 4;	/* as adopted */
+	}
+	assert_int_equal(bits(w, d->uuid, 4, 1, MX_BITS_SET, 1, list), MX_OK);
 	srv_stop(w, 3);
 	net_for(&w->net, 300 * MX_SEC);
 	now = newest(w, d->uuid, 4);
@@ -499,7 +598,7 @@ static void care__a_lost_holder_is_replaced(void **state)
 	assert_int_equal(now->owned, 0);
 	assert_int_equal(now->last_writer, d->last_writer);
 	assert_int_equal(holding(w, d->uuid, 4), 3);
-	assert_int_equal(mx_held_find(w->srv[4], d->uuid)->bits_set, 1);
+	assert_int_equal(mx_held_find(w->srv[4], d->uuid)->bits.set, 1);
 	/* once is enough */
 	{
 		u32 epoch = now->epoch;
@@ -723,7 +822,8 @@ int main(void)
 		cmocka_unit_test(lookup__two_uuids_of_one_name),
 		cmocka_unit_test(reserve__is_kept_for_five_seconds),
 		cmocka_unit_test(list__in_order_of_uuid_and_in_parts),
-		cmocka_unit_test(bits__set_clear_chunk_get),
+		cmocka_unit_test(bits__batches_follow_each_other),
+		cmocka_unit_test(bits__filling_takes_the_place_at_its_end),
 		cmocka_unit_test(care__healthy_volumes_are_left_alone),
 		cmocka_unit_test(care__a_lost_holder_is_replaced),
 		cmocka_unit_test(care__a_restarted_holder_is_taken_in_again),
