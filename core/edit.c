@@ -275,7 +275,7 @@ static void server_edited(struct mx_vs *s, bool ok, mx_ns now)
 	if (s->state != MX_VS_GONE)
 		return;
 	s->recorded = true;
-	if (!s->extents)
+	if (!s->extents && s != s->vol->move.from && s != s->vol->move.to)
 		mx_vs_free(s);
 }
 

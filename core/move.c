@@ -14,7 +14,9 @@
  * and is then taken out of the list of the dead.
  *
  * If the target's incarnation ends while SWAP is being written, the source's copy,
- * still there, is called live again (UNDO).
+ * still there, is called live again (UNDO). If the source's ends then, the target's
+ * copy, which is complete, counts once SWAP is written. A version under way is never
+ * turned away from: nobody can tell whether it will count.
  *
  * An extent of which there is nothing (its first server was full, or all of it was
  * discarded) is not copied: its server drops it and it is placed anew.
@@ -218,7 +220,7 @@ void mx_move_edit(struct mx_vol *v, struct mx_desc *d)
 		break;
 	case MX_MOVE_SWAP:
 		mx_dead_del(d, m->to->id, m->to->inc, extent, m->gen);
-		ok = mx_dead_add(d, m->from, extent, ent_of(v)->gen);
+		ok = !m->from || mx_dead_add(d, m->from, extent, ent_of(v)->gen);
 		if (!ok)
 			mx_dead_add(d, m->to, extent, m->gen);	/* as it was */
 		break;
@@ -237,16 +239,19 @@ static void moved(struct mx_vol *v, mx_ns now)
 	struct mx_vs *from = m->from;
 	u32 extent = m->act->extent;
 
-	from->extents--;
+	if (from)
+		from->extents--;
 	m->to->extents++;
 	m->to->booked += m->need;
 	e->srv[0] = m->to->idx;
 	e->gen = m->gen;
-	e->flags = (e->flags & (MX_EF_BIT | MX_EF_DATA)) | (m->lostbase ? MX_EF_LOSTBASE : 0);
+	e->flags = (e->flags & MX_EF_BIT) | MX_EF_DATA | (m->lostbase ? MX_EF_LOSTBASE : 0);
+	mx_map_set(&v->map, e, MX_EXT_PLACED);
 	v->st.moves++;
 	mx_reads_reroute(v, extent, now);
 	finish(v, MX_OK, now);
-	mx_vs_drops(from, now);
+	if (from)
+		mx_vs_drops(from, now);
 }
 
 /* The target went while the descriptor was told that the extent is there. The
@@ -276,7 +281,9 @@ void mx_move_edited(struct mx_vol *v, enum mx_status st, mx_ns now)
 		next_chunk(v, now);
 		break;
 	case MX_MOVE_SWAP:
-		if (m->to_gone)
+		if (m->to_gone && !m->from)
+			finish(v, MX_OK, now);	/* lost, as the map says */
+		else if (m->to_gone)
 			undo(v, now);
 		else
 			moved(v, now);
@@ -521,13 +528,17 @@ void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now)
 
 	if (!m->stage)
 		return;
-	if (s == m->from) {
+	if (s == m->from && m->stage == MX_MOVE_SWAP) {
+		m->from = NULL;
+	} else if (s == m->from) {
 		/* The map says lost, or hole, by now: writes are placed anew. */
 		tell_op(m->act, MX_ST_LOST, "its server has restarted", now);
 		finish(v, MX_OK, now);
 	} else if (s == m->to && m->stage == MX_MOVE_SWAP && m->edit_stage == MX_MOVE_SWAP &&
 		   m->edit_attempt == m->attempt) {
 		m->to_gone = true;	/* the edit may be at a majority, or not */
+	} else if (s == m->to && !m->from) {
+		finish(v, MX_OK, now);	/* lost, as the map says */
 	} else if (s == m->to && m->stage != MX_MOVE_UNDO) {
 		other_target(v, now);
 	}
@@ -539,7 +550,7 @@ void mx_move_stop(struct mx_vol *v, mx_ns now)
 	enum mx_status st = v->fail ? v->fail : MX_ST_CANCELLED;
 	struct mx_list turn;
 
-	if (v->move.stage)
+	if (v->move.stage && (v->fail || v->move.stage < MX_MOVE_SWAP))
 		finish(v, st, now);
 	mx_list_take(&turn, &v->held);
 	while (!mx_list_empty(&turn)) {
@@ -547,7 +558,7 @@ void mx_move_stop(struct mx_vol *v, mx_ns now)
 
 		mx_list_del(&a->node);
 		mx_list_add_tail(&v->held, &a->node);
-		if (a->hold != MX_HOLD_MOVE)
+		if (a->hold != MX_HOLD_MOVE || a == v->move.act)
 			continue;
 		tell_op(a, st, mx_status_str(st), now);
 		mx_act_fail_full(a, st, now);

@@ -473,14 +473,15 @@ static bool being_forgotten(const struct mx_vol *v, const struct mx_vs *s, u32 e
 	return false;
 }
 
-/* A copy that the descriptor calls dead, and that no move is making. */
+/* A copy that the descriptor calls dead, and that no move is making; and not while
+ * another version is being written, which may call it live. */
 static bool next_dead(struct mx_vs *s, u32 *extent, u32 *gen)
 {
 	struct mx_vol *v = s->vol;
 	const struct mx_desc *d = mx_claim_desc(v->claim);
 	int at = mx_desc_enrolled(d, s->id, s->inc);
 
-	if (at < 0 || v->nundead == MX_UNDEAD_MAX)
+	if (at < 0 || v->nundead == MX_UNDEAD_MAX || v->edit_busy)
 		return false;
 	for (u32 i = 0; i < d->ndead; i++) {
 		const struct mx_dead *x = &d->dead[i];
