@@ -541,6 +541,23 @@ static struct ck_cand *match(struct ck_vol *v, u32 op, u64 blk, const u8 *data, 
 	return hits == 1 ? hit : NULL;
 }
 
+/* A loss shows when the client hears of what was lost: while a write of before the
+ * crash is under way there, a read may still show what was before it. */
+static bool shows(const struct ck *c, const struct ck_op *o, const struct ck_op *r)
+{
+	u32 i;
+
+	for (i = 1; o->kind == CK_CRASH && i < c->nops; i++) {
+		const struct ck_op *w = &c->ops[i];
+
+		if (w->sess && w->kind != CK_READ && w->submit < o->done &&
+		    (!w->done || w->done > r->submit) && w->blk < o->blk + o->n &&
+		    o->blk < w->blk + w->n)
+			return false;
+	}
+	return true;
+}
+
 /* A read saw @x: what is thereby over? */
 static void saw(struct ck *c, const struct ck_op *r, struct ck_blk *b, const struct ck_cand *x)
 {
@@ -555,7 +572,7 @@ static void saw(struct ck *c, const struct ck_op *r, struct ck_blk *b, const str
 
 		if (k == x || k->gone != NOT_YET)
 			continue;
-		if (before(o, ox) || landed || fenced)
+		if (before(o, ox) || ((landed || fenced) && shows(c, o, r)))
 			k->gone = r->done;
 	}
 }
