@@ -26,6 +26,31 @@ struct side {
 
 bool side_busy(const struct life_client *c) { return !mx_list_empty(&c->side); }
 
+/* The checker knows an instance from its first open on: a shrink may have begun
+ * before that, and ends after it. */
+static void cut_begun(struct side *s)
+{
+	if (s->kind == SIDE_RESIZE && s->shrinks && s->cr->ck && !s->shrink_op)
+		s->shrink_op = ck_shrink_begin(s->cr->ck, s->size / MX_BLOCK);
+}
+
+static void cuts_begun(struct life *l)
+{
+	struct mx_list *p;
+	u32 i;
+
+	for (i = 0; i < l->cf.nclients; i++)
+		mx_list_for_each(p, &l->cl[i].side)
+			cut_begun(mx_list_entry(p, struct side, node));
+}
+
+static void cut_ended(struct side *s, enum ck_end how)
+{
+	if (s->shrink_op)
+		ck_shrink_end(s->cr->ck, s->shrink_op, s->size / MX_BLOCK, how);
+	s->shrink_op = 0;
+}
+
 void side_drop(struct life_client *c)
 {
 	struct life *l = c->l;
@@ -41,10 +66,10 @@ void side_drop(struct life_client *c)
 				l->creates[i].deletes--;
 				l->creates[i].deleted = DEL_UNKNOWN;
 			}
-		if (s->kind == SIDE_RESIZE && s->shrinks && s->cr->ck)
-			ck_shrink_end(s->cr->ck, s->shrink_op, s->size / MX_BLOCK, CK_FAILED);
-		if (s->kind == SIDE_RESIZE)
+		if (s->kind == SIDE_RESIZE) {
+			cut_ended(s, CK_FAILED);
 			s->cr->resizing = false;
+		}
 		mx_list_del(&s->node);
 		free(s);
 	}
@@ -120,6 +145,7 @@ struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol,
 		memcpy(cr->uuid, d->uuid, MX_UUID);
 		cr->have_uuid = true;
 		cr->ck = ck_vol_new(l->ck, d->name);
+		cuts_begun(l);
 	}
 	cr->state = cr->state == CR_UNKNOWN ? CR_OK : cr->state;
 	if (!cr->deletes && cr->deleted != DEL_OK)
@@ -335,9 +361,7 @@ static void resize_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 		cr->size_a = s->size;
 	if (st == MX_OK || refused)
 		cr->size_b = cr->size_a;
-	if (s->shrinks && cr->ck)
-		ck_shrink_end(cr->ck, s->shrink_op, s->size / MX_BLOCK,
-			      st == MX_OK ? CK_OK : refused ? CK_REFUSED : CK_FAILED);
+	cut_ended(s, st == MX_OK ? CK_OK : refused ? CK_REFUSED : CK_FAILED);
 	s->c->l->st.resizes += st == MX_OK;
 	side_end(s, st, err);
 }
@@ -364,8 +388,7 @@ void vols_resize(struct life_client *c, u32 vol)
 	s->shrinks = s->size < cr->size_a;
 	cr->resizing = true;
 	cr->size_b = s->size;
-	if (s->shrinks && cr->ck)
-		s->shrink_op = ck_shrink_begin(cr->ck, s->size / MX_BLOCK);
+	cut_begun(s);
 	mx_client_resize(c->n->cli, l->vols[vol].name, s->size, rng_below(&l->w.rng_work, 4),
 			 &s->o, node_now(c->n));
 	node_pump(c->n);
