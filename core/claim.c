@@ -41,6 +41,7 @@ struct mx_claim *mx_claim_new(struct mx_ep *ep, const struct mx_claim_conf *conf
 	c->ops = *ops;
 	c->user = user;
 	mx_timer_init(&c->timer, claim_timer);
+	mx_list_add_tail(mx_ep_claims(ep), &c->node);
 	mx_list_init(&c->edits);
 	mx_list_init(&c->edits_out);
 	mx_list_init(&c->bits_wait);
@@ -81,6 +82,7 @@ void mx_claim_free(struct mx_claim *c)
 	const struct mx_port *port = c->port;
 
 	mx_timer_cancel(&c->timer);
+	mx_list_del(&c->node);
 	claim_asks_cancel(c);
 	for (u32 i = 0; i < c->nslots; i++)
 		slot_stop(&c->slot[i]);
@@ -111,6 +113,11 @@ const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms)
 	return &c->owner;
 }
 
+bool mx_claim_owner_is_us(const struct mx_claim *c)
+{
+	return claim_same_node(&c->owner, mx_ep_node(c->ep));
+}
+
 void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID])
 {
 	memcpy(a, c->clash_a, MX_UUID);
@@ -133,6 +140,11 @@ void claim_finish(struct mx_claim *c, enum mx_status st, mx_ns now)
 }
 
 /* ---- slots ---- */
+
+bool claim_same_node(const struct mx_node *a, const struct mx_node *b)
+{
+	return a->id == b->id && a->incarnation == b->incarnation;
+}
 
 bool claim_slot_is_node(const struct claim_slot *s)
 {
@@ -327,8 +339,12 @@ void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len)
 	if (c->tmp->epoch > c->seen)
 		c->seen = c->tmp->epoch;
 	if (h.lease_ms) {
-		c->owner = c->tmp->owner;
+		c->owner = h.holder_of;
 		c->owner_lease_ms = h.lease_ms;
+		/* Whoever uses the data stands there as the last writer, too. */
+		c->owner_admin = claim_same_node(&h.holder_of, &c->tmp->owner) &&
+				 (h.holder_of.id != c->tmp->last_writer ||
+				  h.holder_of.incarnation != c->tmp->last_writer_inc);
 	}
 }
 
@@ -428,7 +444,7 @@ static void found_one(struct mx_claim *c, const struct mx_hstate *h, const struc
 	if (h->promised > c->seen)
 		c->seen = h->promised;
 	if (h->lease_ms) {
-		c->owner = d->owner;
+		c->owner = h->holder_of;
 		c->owner_lease_ms = h->lease_ms;
 	}
 	if (d->epoch > c->seen)

@@ -9,6 +9,10 @@
  * than a majority of the recorded holder incarnations (of old and new set
  * during a change), except in `recover`.
  *
+ * Holders tell claimants apart by their node. Claims of one endpoint on one volume
+ * therefore take turns by themselves, as if each met the other's lease; `force`
+ * overtakes, and the claim overtaken ends FENCED.
+ *
  * While HELD a claim also looks after its holders: one that came back as
  * another incarnation, or has been silent for 30 s, is replaced, and fewer than
  * MX_HOLDERS_WANT are made up, as far as there are servers.
@@ -39,7 +43,8 @@ struct mx_claim_conf {
 	mx_ns lease;		/* default 10 s */
 	mx_ns timeout;		/* of find and prepare, 0: wait for ever */
 	bool wait_lease;	/* beside a lease: wait for its end, OWNED as soon as it is renewed;
-				 * false: OWNED at once */
+				 * false: OWNED at once. An admin claim's lease is waited for in
+				 * any case, as long as timeout allows: it is short */
 	bool force;		/* do not respect the lease */
 	bool admin;		/* not to use data: owner's record last_writer stays */
 	bool reclaim;		/* after LOST: claim again if no other writer came between */
@@ -83,6 +88,10 @@ const struct mx_desc *mx_claim_desc(const struct mx_claim *c);
 u32 mx_claim_epoch(const struct mx_claim *c);
 /* Owner met (OWNED): name and node; ms its lease still has. */
 const struct mx_node *mx_claim_owner(const struct mx_claim *c, u32 *lease_ms);
+bool mx_claim_owner_is_us(const struct mx_claim *c);	/* ... is a claim of the same endpoint */
+/* What keeps a claim from being held (again): NO_QUORUM when a majority of its holders
+ * has restarted, else TIMEOUT. */
+enum mx_status mx_claim_hindrance(const struct mx_claim *c);
 /* How many servers find asked, and how many of them answered. */
 void mx_claim_asked(const struct mx_claim *c, u32 *asked, u32 *answered);
 void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID]);

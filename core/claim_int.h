@@ -33,6 +33,7 @@ struct claim_slot {
 	/* PREPARE or ACCEPT of the round under way */
 	struct mx_call vote;
 	bool vote_busy, vote_ok, vote_owned;
+	bool vote_admin;	/* vote_owned: the lease is an admin claim's */
 	bool gone;		/* no holder any more: restarted, or says so */
 	bool lacking;		/* recorded holder that never got the descriptor */
 	mx_ns vote_retry, vote_sent;
@@ -86,6 +87,7 @@ struct claim_copy {
 };
 
 struct mx_claim {
+	struct mx_list node;	/* of the endpoint's claims */
 	struct mx_ep *ep;
 	const struct mx_port *port;
 	struct mx_claim_conf conf;
@@ -119,6 +121,8 @@ struct mx_claim {
 	mx_ns started, deadline, retry_at, hit_at, last_new;
 	struct mx_node owner;
 	u32 owner_lease_ms;
+	bool owner_admin;	/* it is not there for the data: a caretaker, say */
+	bool overtaken;		/* by force, by a claim of this very endpoint */
 	bool deleted;		/* a holder has seen the end of a deletion */
 	bool renewed;		/* an owner met renewed its lease: it lives */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];
@@ -164,6 +168,7 @@ void claim_finish(struct mx_claim *c, enum mx_status st, mx_ns now);	/* ops.done
 void claim_load_slots(struct mx_claim *c, const struct mx_desc *d, mx_ns now);
 bool claim_slots_match(const struct mx_claim *c, const struct mx_desc *d);
 bool claim_counts(const struct mx_desc *d, const struct mx_node *from);
+bool claim_same_node(const struct mx_node *a, const struct mx_node *b);
 bool claim_slot_is_node(const struct claim_slot *s);	/* the peer is that incarnation */
 bool claim_slot_reborn(const struct claim_slot *s);	/* the peer is another incarnation */
 typedef bool claim_flag(const struct claim_slot *s);

@@ -9,7 +9,7 @@
 static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now);
 
 bool claim_voted(const struct claim_slot *s) { return s->vote_ok; }
-static bool is_owned(const struct claim_slot *s) { return s->vote_owned; }
+static bool is_owned(const struct claim_slot *s) { return s->vote_owned && !s->vote_admin; }
 static bool is_gone(const struct claim_slot *s) { return s->gone || claim_slot_reborn(s); }
 static bool is_against(const struct claim_slot *s) { return s->fenced || is_gone(s); }
 
@@ -24,7 +24,7 @@ void claim_votes_cancel(struct mx_claim *c)
 		struct claim_slot *s = &c->slot[i];
 
 		mx_call_cancel(&s->vote);
-		s->vote_busy = s->vote_ok = s->vote_owned = false;
+		s->vote_busy = s->vote_ok = s->vote_owned = s->vote_admin = false;
 		s->vote_retry = 0;
 	}
 }
@@ -138,15 +138,17 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 	struct mx_claim *c = s->c;
 
 	c->tmp->epoch = 0;
+	c->owner_admin = false;
 	if (len)
 		claim_note_hstate(c, body, len);
 	s->vote_retry = now + CLAIM_RETRY;
 	switch (st) {
 	case MX_ST_OWNED:
 		s->vote_owned = true;
-		if (s->owned_until && now + c->owner_lease_ms * MX_MS > s->owned_until + MX_SEC / 2)
+		s->vote_admin = c->owner_lease_ms && c->owner_admin;
+		if (!s->vote_admin && s->owned_until && now + c->owner_lease_ms * MX_MS > s->owned_until + MX_SEC / 2)
 			c->renewed = true;
-		s->owned_until = now + c->owner_lease_ms * MX_MS;
+		s->owned_until = s->vote_admin ? 0 : now + c->owner_lease_ms * MX_MS;
 		if (c->owner_lease_ms)
 			s->vote_retry = now + mx_min_u64(c->owner_lease_ms + 1, 500) * MX_MS;
 		break;
@@ -263,10 +265,12 @@ static bool prepared(struct mx_claim *c, mx_ns now)
 static bool prepare_failed(struct mx_claim *c, mx_ns now)
 {
 	enum mx_status st = MX_OK;
-	bool owned = false;
+	bool owned = false, leased = false;
 
-	for (u32 i = 0; i < c->nslots; i++)
-		owned |= c->slot[i].vote_owned;
+	for (u32 i = 0; i < c->nslots; i++) {
+		leased |= c->slot[i].vote_owned;
+		owned |= is_owned(&c->slot[i]);
+	}
 	if (c->deleted)
 		st = MX_ST_DELETED;
 	else if (claim_hopeless(c, is_gone) && claim_slots_match(c, c->cur))
@@ -277,7 +281,7 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 	else if (owned && c->was_held && !still_ours(c))
 		st = MX_ST_FENCED;
 	else if (now >= c->deadline && !c->was_held)
-		st = owned ? MX_ST_OWNED : MX_ST_TIMEOUT;
+		st = leased ? MX_ST_OWNED : MX_ST_TIMEOUT;
 	if (st == MX_OK)
 		return false;
 	/* A NO_QUORUM of one who held it may pass: holders can be unreachable. */
@@ -287,13 +291,82 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 	return true;
 }
 
+/* ---- claims of the same endpoint ---- */
+
+static bool taking(const struct mx_claim *c)
+{
+	return !c->creating && (c->state == MX_CLAIM_PREPARING || c->state == MX_CLAIM_ACCEPTING);
+}
+
+/* Another claim of this endpoint that has the volume, or comes first. */
+static const struct mx_claim *rival(const struct mx_claim *c)
+{
+	struct mx_list *n;
+	bool later = false;
+
+	if (c->conf.force)
+		return NULL;
+	mx_list_for_each(n, mx_ep_claims(c->ep)) {
+		const struct mx_claim *r = mx_list_entry(n, struct mx_claim, node);
+
+		if (r == c) {
+			later = true;
+			continue;
+		}
+		if (memcmp(r->uuid, c->uuid, MX_UUID) == 0 &&
+		    (r->state == MX_CLAIM_HELD || (taking(r) && (r->conf.force || !later))))
+			return r;
+	}
+	return NULL;
+}
+
+/* True: not our turn. As beside another node's lease, an admin claim's end is
+ * waited for; one that holds the volume for its data is there to stay. */
+static bool beside_rival(struct mx_claim *c, mx_ns now)
+{
+	const struct mx_claim *r = rival(c);
+	bool stays;
+
+	if (!r)
+		return false;
+	stays = r->state == MX_CLAIM_HELD && !r->conf.admin && !(r->releasing && c->conf.wait_lease);
+	if (c->was_held || (!stays && now < c->deadline)) {
+		claim_tick_at(c, now + CLAIM_TICK);
+		return true;
+	}
+	c->owner = *mx_ep_node(c->ep);
+	c->owner_lease_ms = (u32)(r->conf.lease / MX_MS);
+	c->retry_at = 0;
+	take_end(c, MX_ST_OWNED, now);
+	return true;
+}
+
+/* The volume is ours for its data: no other claim of this endpoint may go on as if it
+ * were the same. Their node is the last writer still, so the holders cannot tell. */
+static void overtake(struct mx_claim *c)
+{
+	struct mx_list *n;
+
+	if (c->conf.admin)
+		return;
+	mx_list_for_each(n, mx_ep_claims(c->ep)) {
+		struct mx_claim *r = mx_list_entry(n, struct mx_claim, node);
+
+		if (r != c && memcmp(r->uuid, c->uuid, MX_UUID) == 0)
+			r->overtaken = true;
+	}
+	c->overtaken = false;
+}
+
 void claim_take_tick(struct mx_claim *c, mx_ns now)
 {
 	if (c->retry_at) {
-		if (now >= c->retry_at)
-			prepare_start(c, now);
-		else
+		if (now < c->retry_at)
 			claim_tick_at(c, c->retry_at);
+		else if (c->was_held && c->overtaken)
+			take_end(c, MX_ST_FENCED, now);
+		else if (!beside_rival(c, now))
+			prepare_start(c, now);
 		return;
 	}
 	if (c->state == MX_CLAIM_PREPARING) {
@@ -317,6 +390,7 @@ void claim_take_tick(struct mx_claim *c, mx_ns now)
 		c->state = MX_CLAIM_HELD;
 		c->held_epoch = c->epoch;
 		c->rounds = 0;
+		overtake(c);
 		claim_tick_at(c, now);
 		if (!c->was_held) {
 			claim_finish(c, MX_OK, now);
@@ -353,10 +427,18 @@ void mx_claim_take(struct mx_claim *c, mx_ns now)
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 	c->rounds = 0;
 	c->owner_lease_ms = 0;
-	c->renewed = c->deleted = false;
+	c->renewed = c->deleted = c->overtaken = false;
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slot[i].owned_until = 0;
-	prepare_start(c, now);
+	claim_votes_cancel(c);
+	c->state = MX_CLAIM_PREPARING;
+	c->retry_at = mx_max_u64(now, 1);	/* begins at the next step */
+	claim_tick_at(c, now);
+}
+
+enum mx_status mx_claim_hindrance(const struct mx_claim *c)
+{
+	return claim_hopeless(c, is_gone) ? MX_ST_NO_QUORUM : MX_ST_TIMEOUT;
 }
 
 /* ---- the lease ---- */
@@ -564,7 +646,7 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 
 	/* A higher ballot that was accepted anywhere, or promised by so many that
 	 * we can have no majority: the volume is another's, or must be taken anew. */
-	if (c->deleted || (claim_hopeless(c, is_against) && c->seen > c->epoch)) {
+	if (c->deleted || c->overtaken || (claim_hopeless(c, is_against) && c->seen > c->epoch)) {
 		claim_lost(c, now);
 		return;
 	}

@@ -58,6 +58,7 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 	ep->conf = *conf;
 	defaults(&ep->conf);
 	mx_list_init(&ep->ready);
+	mx_list_init(&ep->claims);
 	mx_list_init(&ep->initiators);
 	mx_list_init(&ep->accepted);
 	mx_list_init(&ep->half);
@@ -102,6 +103,7 @@ void mx_ep_free(struct mx_ep *ep)
 }
 
 const struct mx_port *mx_ep_port(const struct mx_ep *ep) { return ep->port; }
+struct mx_list *mx_ep_claims(struct mx_ep *ep) { return &ep->claims; }
 void *mx_ep_user(const struct mx_ep *ep) { return ep->user; }
 const struct mx_node *mx_ep_node(const struct mx_ep *ep) { return &ep->conf.node; }
 const struct mx_ep_stats *mx_ep_stats(const struct mx_ep *ep) { return &ep->stats; }

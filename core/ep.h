@@ -285,6 +285,7 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 			const struct mx_ep_ops *ops, void *user, mx_ns now);
 void mx_ep_free(struct mx_ep *ep);	/* every call done CANCELLED; no packets are sent */
 const struct mx_port *mx_ep_port(const struct mx_ep *ep);
+struct mx_list *mx_ep_claims(struct mx_ep *ep);	/* of this endpoint, oldest first (claim.c) */
 void *mx_ep_user(const struct mx_ep *ep);
 struct mx_ep *mx_peer_ep(const struct mx_peer *p);
 const struct mx_node *mx_ep_node(const struct mx_ep *ep);

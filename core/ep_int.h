@@ -226,6 +226,7 @@ struct mx_ep {
 	struct mx_ep_conf conf;
 	struct mx_ep_stats stats;
 	struct mx_list ready;
+	struct mx_list claims;		/* struct mx_claim, oldest first */
 	struct mx_slot *slots;
 	u32 nslots, slot_free;		/* slot_free == nslots: none */
 	struct mx_wheel wheel;

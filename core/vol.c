@@ -43,6 +43,11 @@ void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *n
 	mx_text_str(mx_text_str(mx_text_str(t, "volume '"), name), "'");
 	switch (st) {
 	case MX_ST_OWNED:
+		if (mx_claim_owner_is_us(c)) {
+			mx_text_str(t, " is in use by this very client; close it here first, or use "
+				       "force to take it from there");
+			break;
+		}
 		o = mx_claim_owner(c, &ms);
 		mx_text_str(mx_text_str(t, " is in use by "), o && o->name[0] ? o->name : "another client");
 		mx_text_str(mx_text_u64(mx_text_str(t, " (lease "), (ms + 999) / 1000), " s left); stop it "
