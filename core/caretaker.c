@@ -67,6 +67,7 @@ struct round {
 	u32 req_len;
 	struct mx_claim *claim;
 	bool claim_done, claim_lost;
+	bool wanted;		/* somebody waits for the claim's end */
 	enum mx_status claim_st;
 	mx_ns until, held_at;
 };
@@ -337,12 +338,20 @@ static bool claim_start(struct round *r, mx_ns now)
 	if (!r->claim)
 		return false;
 	r->phase = CLAIM;
-	r->claim_done = r->claim_lost = false;
+	r->claim_done = r->claim_lost = r->wanted = false;
 	r->until = now + 2 * CLAIM_TAKE;
 	r->held_at = 0;
 	mx_claim_adopt(r->claim, r->d);
 	mx_claim_take(r->claim, now);
 	return true;
+}
+
+static void release_start(struct round *r, bool healthy, mx_ns now)
+{
+	r->pending = !healthy;
+	r->claim_done = false;
+	r->phase = RELEASE;
+	mx_claim_release(r->claim, now);
 }
 
 static void claim_poll(struct round *r, mx_ns now)
@@ -366,15 +375,17 @@ static void claim_poll(struct round *r, mx_ns now)
 		r->held_at = now;
 	healthy = mx_claim_desc(r->claim)->state == MX_VOL_DELETED ||
 		  mx_claim_healthy(r->claim, now);
+	/* Whoever opens the volume looks after its holders, too. */
+	if (r->wanted) {
+		release_start(r, false, now);
+		return;
+	}
 	/* That a holder is silent shows only after a while. */
 	if (r->pending && now < r->held_at + CLAIM_SILENT + 3 * MX_SEC)
 		return;
 	if (!healthy && now < r->held_at + CLAIM_HOLD)
 		return;
-	r->pending = !healthy;
-	r->claim_done = false;
-	r->phase = RELEASE;
-	mx_claim_release(r->claim, now);
+	release_start(r, healthy, now);
 }
 
 static void release_poll(struct round *r, mx_ns now)
@@ -739,6 +750,15 @@ void mx_care_forget(struct mx_server *s, const u8 *uuid)
 	for (i = 0; s->care && i < ROUNDS; i++)
 		if (s->care->round[i] && memcmp(s->care->round[i]->uuid, uuid, MX_UUID) == 0)
 			round_stop(s->care->round[i]);
+}
+
+void mx_care_wanted(struct mx_server *s, const u8 *uuid)
+{
+	u32 i;
+
+	for (i = 0; s->care && i < ROUNDS; i++)
+		if (s->care->round[i] && memcmp(s->care->round[i]->uuid, uuid, MX_UUID) == 0)
+			s->care->round[i]->wanted = true;
 }
 
 bool mx_care_init(struct mx_server *s)

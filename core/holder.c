@@ -353,8 +353,10 @@ enum mx_status mx_call_prepare(struct mx_ccall *c)
 	if (!live(h) && !(r.flags & MX_PREP_ADMIN))
 		return refuse(c, h, MX_ST_DELETED);
 	if (mx_held_leased(h, c->now) && !(r.flags & MX_PREP_FORCE) &&
-	    (h->lease_id != r.claimant.id || h->lease_inc != r.claimant.incarnation))
+	    (h->lease_id != r.claimant.id || h->lease_inc != r.claimant.incarnation)) {
+		mx_care_wanted(c->s, r.uuid);
 		return refuse(c, h, MX_ST_OWNED);
+	}
 	if (r.epoch < h->promised ||
 	    (r.epoch == h->promised && !same_node(&r.claimant, &h->promised_to)))
 		return refuse(c, h, MX_ST_BEHIND);

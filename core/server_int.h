@@ -217,5 +217,6 @@ bool mx_care_init(struct mx_server *s);
 void mx_care_free(struct mx_server *s);
 void mx_care_tick(struct mx_server *s, mx_ns now);
 void mx_care_forget(struct mx_server *s, const u8 *uuid);	/* no longer held here */
+void mx_care_wanted(struct mx_server *s, const u8 *uuid);	/* somebody waits for our claim's end */
 
 #endif
