@@ -188,6 +188,10 @@ struct mx_port {
 	 * fit). Clients leave both NULL. */
 	void *(*page_get)(void *ctx);
 	void (*page_put)(void *ctx, void *page);
+	/* Does something outside, such as a datagram that is being sent, still
+	 * refer to the page? It is then put instead of being filled anew at once.
+	 * NULL: never, the carrier copies. */
+	bool (*page_busy)(void *ctx, void *page);
 
 	/* A client's request buffers. All offsets and lengths are multiples of
 	 * 512 bytes. Servers leave these NULL. */

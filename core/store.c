@@ -137,11 +137,14 @@ busy:
 
 void mx_page_release(struct mx_store *s, u8 *page)
 {
-	if (s->nspares < MX_SPARES && s->st.meta_bytes + s->held * MX_PAGE <= s->st.ceiling) {
+	const struct mx_port *port = s->port;
+
+	if (s->nspares < MX_SPARES && s->st.meta_bytes + s->held * MX_PAGE <= s->st.ceiling &&
+	    !(port->page_busy && port->page_busy(port->ctx, page))) {
 		s->spare[s->nspares++] = page;
 		return;
 	}
-	s->port->page_put(s->port->ctx, page);
+	port->page_put(port->ctx, page);
 	s->held--;
 	s->st.data_bytes -= MX_PAGE;
 }

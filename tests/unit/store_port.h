@@ -20,6 +20,7 @@ struct tport {
 	bool no_alloc;		/* a data path is running */
 	u64 rng;
 	void *shared;		/* all pages are this one (figures only) */
+	void *busy;		/* a page still referred to by somebody else */
 };
 
 static inline u64 trand(u64 *s)
@@ -94,8 +95,15 @@ static void tport_page_put(void *ctx, void *page)
 	struct tport *t = ctx;
 
 	t->pages--;
-	if (page != t->shared)
+	if (page != t->shared && page != t->busy)
 		free(page);
+}
+
+static bool tport_page_busy(void *ctx, void *page)
+{
+	struct tport *t = ctx;
+
+	return page == t->busy;
 }
 
 static inline void tport_init(struct tport *t)
@@ -107,6 +115,7 @@ static inline void tport_init(struct tport *t)
 	t->port.random = tport_random;
 	t->port.page_get = tport_page_get;
 	t->port.page_put = tport_page_put;
+	t->port.page_busy = tport_page_busy;
 	t->rng = 1;
 }
 

@@ -136,6 +136,26 @@ static void zero__pages_of_zeros_take_no_memory(void **state)
 	scene_close(&c);
 }
 
+/* A carrier may send pages by reference: what is on its way must not change. */
+static void busy__a_page_being_sent_is_not_filled_anew(void **state)
+{
+	struct mx_pageref ref;
+	struct scene c;
+	u8 before[4096];
+	u64 seq;
+
+	scene_open(&c, 16 << 20);
+	assert_int_equal(put(&c, 0, 1, 1, 0, 8, 1, 0), MX_OK);
+	assert_int_equal(mx_store_read(c.v, 0, 1, 0, &ref), MX_OK);
+	c.tp.busy = (void *)ref.data;
+	memcpy(before, ref.data, 4096);
+	for (seq = 2; seq < 12; seq++)
+		assert_int_equal(put(&c, 0, 1, seq, 0, 8, (u32)seq, 0), MX_OK);
+	assert_memory_equal(c.tp.busy, before, 4096);
+	scene_close(&c);
+	free(c.tp.busy);
+}
+
 static void floor__late_duplicate_after_free_is_stale(void **state)
 {
 	struct scene c;
@@ -491,6 +511,7 @@ int main(void)
 		cmocka_unit_test(model__random_operations),
 		cmocka_unit_test(model__random_operations_memory_tight),
 		cmocka_unit_test(zero__pages_of_zeros_take_no_memory),
+		cmocka_unit_test(busy__a_page_being_sent_is_not_filled_anew),
 		cmocka_unit_test(floor__late_duplicate_after_free_is_stale),
 		cmocka_unit_test(floor__late_discard_does_not_free_zero_pages),
 		cmocka_unit_test(keep__an_empty_extent_stays_listed),
