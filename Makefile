@@ -29,7 +29,7 @@ SODIUM    = $(shell $(PKG) --libs libsodium)
 GLIB_C    = $(shell $(PKG) --cflags glib-2.0 gio-unix-2.0 json-glib-1.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
-.PHONY: all help deps-% demo check check-quick check-long sim fuzz bench install deb \
+.PHONY: all help deps-% kmod demo check check-quick check-long sim fuzz bench install deb \
 	qemu-module units unit-check freestanding clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -46,6 +46,7 @@ help:
 #: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
 #: make fuzz TIME=s              every decoder's fuzzer for that long
 #: make bench      measurements beside NBD and the bare exchange
+#: make kmod       the kernel modules, for the newest kernel whose headers are here (KDIR=: another)
 #: make install PREFIX= DESTDIR= ; make deb
 
 deps-%:
@@ -132,6 +133,10 @@ fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
 # ---- QEMU driver for the installed QEMU ----
 qemu-module: deps-build deps-module $(B)/libmemx.a
 	@$(MAKE) -s -C qemu-block-memx B=$(abspath $(B)) VERSION=$(VERSION) module
+
+# ---- kernel modules ----
+kmod: deps-kmod
+	@tools/build-kmod $(KDIR)
 
 # ---- the commands of the README ----
 demo: deps-build deps-demo all qemu-module

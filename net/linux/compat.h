@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What differs between the kernels built for, 6.1 and newer. The sources are
+ * written for the newest; each shim names the change that made it necessary.
+ * The only file of the modules with a test of the kernel's version.
+ */
+#ifndef MEMX_LINUX_COMPAT_H
+#define MEMX_LINUX_COMPAT_H
+
+#include <linux/version.h>
+#include <linux/blk-mq.h>
+#include <linux/hrtimer.h>
+
+/*
+ * 6.9, "block: pass a queue_limits argument to blk_mq_alloc_disk"; 6.11, "block:
+ * move cache control settings out of queue->flags" and its series: limits and
+ * features are given when the queue is made.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+static inline struct gendisk *mxk_alloc_disk(struct blk_mq_tag_set *set, u32 max_bytes,
+					     u32 discard_sectors, void *data)
+{
+	struct queue_limits lim = {
+		.logical_block_size = 512,
+		.physical_block_size = PAGE_SIZE,
+		.io_min = PAGE_SIZE,
+		.max_hw_sectors = max_bytes >> SECTOR_SHIFT,
+		.max_segments = USHRT_MAX,
+		.max_segment_size = UINT_MAX,
+		.max_hw_discard_sectors = discard_sectors,
+		.discard_granularity = PAGE_SIZE,
+		.max_write_zeroes_sectors = discard_sectors,
+		.features = BLK_FEAT_STABLE_WRITES,
+	};
+
+	return blk_mq_alloc_disk(set, &lim, data);
+}
+#else
+static inline struct gendisk *mxk_alloc_disk(struct blk_mq_tag_set *set, u32 max_bytes,
+					     u32 discard_sectors, void *data)
+{
+	struct gendisk *disk = blk_mq_alloc_disk(set, data);
+	struct request_queue *q;
+
+	if (IS_ERR(disk))
+		return disk;
+	q = disk->queue;
+	blk_queue_logical_block_size(q, 512);
+	blk_queue_physical_block_size(q, PAGE_SIZE);
+	blk_queue_io_min(q, PAGE_SIZE);
+	blk_queue_max_hw_sectors(q, max_bytes >> SECTOR_SHIFT);
+	blk_queue_max_segments(q, USHRT_MAX);
+	blk_queue_max_segment_size(q, UINT_MAX);
+	blk_queue_max_discard_sectors(q, discard_sectors);
+	q->limits.discard_granularity = PAGE_SIZE;
+	blk_queue_max_write_zeroes_sectors(q, discard_sectors);
+	blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, q);
+	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
+	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
+	return disk;
+}
+#endif
+
+/* 6.14, "block: remove BLK_MQ_F_SHOULD_MERGE": merging is what everybody wants. */
+#ifndef BLK_MQ_F_SHOULD_MERGE
+#define BLK_MQ_F_SHOULD_MERGE 0
+#endif
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A node in the kernel: an endpoint of the core with what drives it.
+ *
+ * The core is single-threaded per endpoint; node->lock makes it so. Everything
+ * happens in whatever context brings it: a datagram in the softirq that received
+ * it, a request in its submitter, time in a soft hrtimer. There is no thread and no
+ * work queue between.
+ *
+ *	now = mxk_enter(node);		takes the lock
+ *	... calls into the core ...
+ *	mxk_leave(node, now);		runs what is due, packs what is to be sent,
+ *					drops the lock, then sends and completes
+ *
+ * Datagrams are packed under the lock and sent after it, and so are the users'
+ * completions: neither the network stack nor the block layer is entered with the
+ * lock held. Lock order: node->lock is innermost; nothing is taken under it but
+ * what the allocator and the routing tables take themselves.
+ */
+#ifndef MEMX_LINUX_NODE_H
+#define MEMX_LINUX_NODE_H
+
+#include <linux/hrtimer.h>
+#include <linux/list.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include "core/ep.h"
+
+/* What a frame of 9,000 bytes holds. */
+#define MXK_DGRAM_MAX	(9000 - 20 - 8)
+/* Marks pages (page->private) that may go out by reference: see mxk_page_get. */
+#define MXK_PAGE_MARK	0x4d584b50ul
+#define MXK_ROUTES	64u
+
+/* Something to be done when the lock has been dropped, by whoever drops it. */
+struct mxk_after {
+	struct list_head node;
+	void (*fn)(struct mxk_after *a);
+};
+
+/* How a request's buffer (MX_SEG_BUF) is sent. */
+struct mxk_buf_ops {
+	/* Adds [off, off + len) to @skb by reference. False: it would need more
+	 * fragments than an skb has, and nothing was added. */
+	bool (*add)(void *buf, u32 off, u32 len, struct sk_buff *skb);
+	void (*copy)(u8 *dst, void *buf, u32 off, u32 len);
+};
+
+struct mxk_route {
+	struct mx_addr to;
+	struct rtable *rt;
+	__be32 from;
+};
+
+/* 4 KiB pages for a store, taken ahead by a work item. */
+struct mxk_pages {
+	struct list_head free;		/* node->lock */
+	u32 nfree;			/* node->lock */
+	u32 target;
+	u64 out;			/* pages the store has, node->lock */
+	u64 denied;			/* times none was at hand */
+	u64 floor_pages;		/* left available to the host */
+	struct work_struct refill;
+	bool stopping;
+};
+
+struct mxk_stats {
+	u64 rx_copied;			/* datagrams that had to be made contiguous */
+	u64 tx_nomem, tx_noroute, tx_copied;
+};
+
+struct mxk_node {
+	spinlock_t lock;
+	struct mx_ep *ep;		/* set once, before mxk_start() */
+	struct mx_port port;
+	const struct mxk_buf_ops *buf;
+	bool starting;			/* allocations may sleep: nobody else is here yet */
+	bool memalloc;			/* may use the emergency reserves (swap) */
+	struct mxk_pages pages;
+
+	struct hrtimer timer;
+	u64 armed;			/* when it fires, MX_NEVER: not armed. Under lock */
+	bool stopping;
+
+	struct socket *sock;
+	struct net *net;
+	int ifindex;
+	u16 port_no;
+	struct list_head after;		/* struct mxk_after */
+	struct mxk_route route[MXK_ROUTES];
+	struct mxk_stats stats;
+	struct mx_tx tx;		/* being packed */
+	u8 *rx_buf;			/* MX_DGRAM_MAX: datagrams in pieces */
+};
+
+struct mxk_conf {
+	u16 port;			/* UDP port to listen on; 0: any */
+	const char *ifname;		/* the only interface used; required without a key */
+	bool memalloc;
+	u64 pages_floor;		/* bytes; with @pages */
+	u32 pages;			/* pages kept at hand for a store; 0: no store */
+};
+
+/* Opens the socket and fills node->port. The caller then makes a server or a
+ * client on node->port, sets node->ep, and calls mxk_start. All of them sleep. */
+int mxk_init(struct mxk_node *n, const struct mxk_conf *c);
+void mxk_start(struct mxk_node *n);
+/* No more datagrams, no more time; says goodbye to peers first. */
+void mxk_stop(struct mxk_node *n);
+/* After the server or client was freed. */
+void mxk_exit(struct mxk_node *n);
+
+mx_ns mxk_enter(struct mxk_node *n);
+void mxk_leave(struct mxk_node *n, mx_ns now);
+/* Drops the lock and nothing else: an mxk_enter and mxk_leave follow soon. */
+void mxk_leave_later(struct mxk_node *n);
+/* Under the lock. */
+void mxk_add_after(struct mxk_node *n, struct mxk_after *a);
+
+/* "A.B.C.D" or "A.B.C.D:PORT". */
+int mxk_parse_addr(const char *text, struct mx_addr *a);
+/* A node name from @name, or the machine's; a new incarnation. */
+void mxk_identify(struct mx_node *node, const char *name);
+
+/* ---- between the files of this folder ---- */
+void mxk_port_init(struct mxk_node *n);
+int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c);
+void mxk_pages_exit(struct mxk_node *n);
+int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
+void mxk_udp_close(struct mxk_node *n);
+/* The datagram in n->tx as an skb ready to be sent, or NULL. Under the lock. */
+struct sk_buff *mxk_udp_pack(struct mxk_node *n);
+void mxk_udp_send(struct mxk_node *n, struct sk_buff_head *list);
+void mxk_routes_free(struct mxk_node *n);
+void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off);
+
+#endif
