@@ -7,6 +7,7 @@
 #   vm_kernel 6.1|6.12     prints a folder with
 #                            boot/vmlinuz-RELEASE, lib/modules/RELEASE/
 #                            build -> what modules are built against
+#   vm_modules 6.1|6.12    builds MemX's modules for it and prints their folder
 #
 # Cached by version. The apt entry is derived from the one this machine uses, with
 # the suite exchanged; a newer kernel is looked for once a week.
@@ -52,9 +53,7 @@ vm_relocate() {
 		"$root"/usr/src/linux-headers-*-common/Makefile; do
 		sed -i "s,/usr/src/,$to/usr/src/,g" "$f"
 	done
-	for f in boot lib/modules; do
-		[ -e "$root/$f" ] || ln -s usr/$f "$root/$f"
-	done
+	[ -d "$root/lib/modules" ] || { mkdir -p "$root/lib" && ln -s ../usr/lib/modules "$root/lib/modules"; }
 	ln -s "usr/src/linux-headers-$release" "$root/build"
 }
 
@@ -80,7 +79,6 @@ vm_kernel() {
 			rm -rf "$tmp"
 			return 1
 		}
-		depmod -b "$tmp/root$([ -d "$tmp/root/lib/modules" ] || echo /usr)" "$release"
 		vm_relocate "$tmp/root" "$dir" "$release"
 		chmod 755 "$tmp/root"
 		mv "$tmp/root" "$dir"
@@ -88,4 +86,24 @@ vm_kernel() {
 	fi
 	exec 8>&-
 	echo "$dir"
+}
+
+# The headers of a release want its compiler: another release's builds in a root.
+vm_modules() {
+	local suite dir out=$top/build/kmod/$1 root here
+	suite=$(vm_suite "$1") || return 1
+	dir=$(vm_kernel "$1") || return 1
+	# shellcheck disable=SC1091
+	here=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	if [ "$here" = "$suite" ]; then
+		"$top/tools/build-kmod" "$dir/build" "$out"
+		return
+	fi
+	cache=${vm_cache%/kernel}
+	# shellcheck source=tools/roots.sh
+	. "$top/tools/roots.sh"
+	# shellcheck disable=SC2086
+	root=$(root_build "$suite" $roots_build_packages) || return 1
+	mkdir -p "$out"
+	root_run "$root" "$top:$top" "$vm_cache:$vm_cache" -- "$top/tools/build-kmod" "$dir/build" "$out"
 }
