@@ -201,7 +201,7 @@ static u32 claimed_desc_encode(u8 *p, u32 cap, u32 a, const struct mx_node *clai
 }
 
 static bool claimed_desc_decode(const u8 *p, u32 len, u32 *a, struct mx_node *claimant,
-				struct mx_desc *d)
+				struct mx_desc_head *d)
 {
 	struct mx_get g;
 
@@ -209,7 +209,7 @@ static bool claimed_desc_decode(const u8 *p, u32 len, u32 *a, struct mx_node *cl
 	*a = mx_get32(&g);
 	mx_get_zero(&g, 4);
 	mx_get_node(&g, claimant);
-	return !g.bad && claimant->id && mx_desc_decode(g.p, g.left, d, NULL);
+	return !g.bad && claimant->id && mx_desc_head_decode(g.p, g.left, d);
 }
 
 u32 mx_accept_req_encode(u8 *p, u32 cap, const struct mx_accept_req *r)
@@ -217,11 +217,11 @@ u32 mx_accept_req_encode(u8 *p, u32 cap, const struct mx_accept_req *r)
 	return claimed_desc_encode(p, cap, r->lease_ms, &r->claimant, r->desc);
 }
 
-bool mx_accept_req_decode(const u8 *p, u32 len, struct mx_accept_req *r, struct mx_desc *desc)
+bool mx_accept_req_decode(const u8 *p, u32 len, struct mx_accept_req *r, struct mx_desc_head *d)
 {
 	r->zero = 0;
-	r->desc = desc;
-	return claimed_desc_decode(p, len, &r->lease_ms, &r->claimant, desc);
+	r->desc = NULL;
+	return claimed_desc_decode(p, len, &r->lease_ms, &r->claimant, d);
 }
 
 u32 mx_seal_req_encode(u8 *p, u32 cap, const struct mx_seal_req *r)
@@ -229,11 +229,11 @@ u32 mx_seal_req_encode(u8 *p, u32 cap, const struct mx_seal_req *r)
 	return claimed_desc_encode(p, cap, r->epoch, &r->claimant, r->desc);
 }
 
-bool mx_seal_req_decode(const u8 *p, u32 len, struct mx_seal_req *r, struct mx_desc *desc)
+bool mx_seal_req_decode(const u8 *p, u32 len, struct mx_seal_req *r, struct mx_desc_head *d)
 {
 	r->zero = 0;
-	r->desc = desc;
-	return claimed_desc_decode(p, len, &r->epoch, &r->claimant, desc) && epoch_ok(r->epoch);
+	r->desc = NULL;
+	return claimed_desc_decode(p, len, &r->epoch, &r->claimant, d) && epoch_ok(r->epoch);
 }
 
 u32 mx_lease_req_encode(u8 *p, u32 cap, const struct mx_lease_req *r)

@@ -68,6 +68,12 @@ int mx_desc_holder(const struct mx_desc *d, u64 id, u64 incarnation)
 	return srvref_find(d->holders, d->nholders, id, incarnation);
 }
 
+bool mx_desc_head_votes(const struct mx_desc_head *d, u64 id, u64 incarnation)
+{
+	return srvref_find(d->holders, d->nholders, id, incarnation) >= 0 ||
+	       srvref_find(d->prev, d->nprev, id, incarnation) >= 0;
+}
+
 u32 mx_node_encode(u8 *p, const struct mx_node *n)
 {
 	u32 i;
@@ -225,7 +231,7 @@ u32 mx_desc_encoded(const struct mx_desc *d)
 	return DESC_FIXED + SRVREF_WIRE * (d->nholders + d->nprev + d->nenrolled) + DEAD_WIRE * d->ndead;
 }
 
-static void put_desc_fixed(struct mx_put *w, const struct mx_desc *d)
+static void put_desc_fixed(struct mx_put *w, const struct mx_desc_head *d)
 {
 	mx_put_mem(w, d->uuid, MX_UUID);
 	mx_put_name(w, d->name);
@@ -258,7 +264,7 @@ u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d)
 	    d->ndead > MX_DEAD_MAX || d->nprev > MX_HOLDERS_MAX)
 		return 0;
 	mx_put_init(&w, p, cap);
-	put_desc_fixed(&w, d);
+	put_desc_fixed(&w, &d->head);
 	for (i = 0; i < d->nholders; i++)
 		put_srvref(&w, &d->holders[i]);
 	for (i = 0; i < d->nprev; i++)
@@ -274,7 +280,7 @@ u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d)
 	return mx_put_end(&w);
 }
 
-static void get_desc_fixed(struct mx_get *r, struct mx_desc *d)
+static void get_desc_fixed(struct mx_get *r, struct mx_desc_head *d)
 {
 	mx_get_copy(r, d->uuid, MX_UUID);
 	mx_get_name(r, d->name, false);
@@ -299,7 +305,7 @@ static void get_desc_fixed(struct mx_get *r, struct mx_desc *d)
 }
 
 /* Every use of a descriptor may rely on these. */
-static bool desc_sane(const struct mx_desc *d)
+static bool desc_sane(const struct mx_desc_head *d)
 {
 	return d->size % MX_BLOCK == 0 && d->size <= MX_VOL_BYTES_MAX &&
 	       (d->state == MX_VOL_LIVE || d->state == MX_VOL_DELETED) &&
@@ -311,7 +317,7 @@ static bool desc_sane(const struct mx_desc *d)
 }
 
 /* One server has one vote. */
-static bool holders_distinct(const struct mx_desc *d)
+static bool holders_distinct(const struct mx_desc_head *d)
 {
 	u32 i, j;
 
@@ -322,6 +328,38 @@ static bool holders_distinct(const struct mx_desc *d)
 	return true;
 }
 
+static bool get_desc_head(struct mx_get *r, struct mx_desc_head *d)
+{
+	u32 i;
+
+	memset(d, 0, sizeof *d);
+	get_desc_fixed(r, d);
+	if (r->bad || !desc_sane(d))
+		return false;
+	for (i = 0; i < d->nholders; i++)
+		get_srvref(r, &d->holders[i], false);
+	for (i = 0; i < d->nprev; i++)
+		get_srvref(r, &d->prev[i], false);
+	return holders_distinct(d);
+}
+
+static void get_dead(struct mx_get *r, struct mx_dead *x, u32 nenrolled)
+{
+	x->server = mx_get16(r);
+	x->order = mx_get16(r);
+	x->extent = mx_get32(r);
+	x->gen = mx_get32(r);
+	if (x->server >= nenrolled || x->order > 30)
+		r->bad = true;
+}
+
+/* No caller can use counts that do not hold. */
+static bool desc_bad(struct mx_desc_head *d)
+{
+	d->nholders = d->nenrolled = d->ndead = d->nprev = 0;
+	return false;
+}
+
 bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used)
 {
 	struct mx_get r;
@@ -329,30 +367,32 @@ bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used)
 
 	memset(d, 0, sizeof *d);
 	mx_get_init(&r, p, len);
-	get_desc_fixed(&r, d);
-	if (r.bad || !desc_sane(d))
-		goto bad;
-	for (i = 0; i < d->nholders; i++)
-		get_srvref(&r, &d->holders[i], false);
-	for (i = 0; i < d->nprev; i++)
-		get_srvref(&r, &d->prev[i], false);
+	if (!get_desc_head(&r, &d->head))
+		return desc_bad(&d->head);
 	for (i = 0; i < d->nenrolled; i++)
 		get_srvref(&r, &d->enrolled[i], true);
-	for (i = 0; i < d->ndead; i++) {
-		d->dead[i].server = mx_get16(&r);
-		d->dead[i].order = mx_get16(&r);
-		d->dead[i].extent = mx_get32(&r);
-		d->dead[i].gen = mx_get32(&r);
-		if (d->dead[i].server >= d->nenrolled || d->dead[i].order > 30)
-			r.bad = true;
-	}
-	if (r.bad || !holders_distinct(d) || (!used && r.left))
-		goto bad;
+	for (i = 0; i < d->ndead; i++)
+		get_dead(&r, &d->dead[i], d->nenrolled);
+	if (r.bad || (!used && r.left))
+		return desc_bad(&d->head);
 	if (used)
 		*used = len - r.left;
 	return true;
-bad:
-	/* No caller can use counts that do not hold. */
-	d->nholders = d->nenrolled = d->ndead = d->nprev = 0;
-	return false;
+}
+
+bool mx_desc_head_decode(const u8 *p, u32 len, struct mx_desc_head *d)
+{
+	struct mx_srvref server;
+	struct mx_dead dead;
+	struct mx_get r;
+	u32 i;
+
+	mx_get_init(&r, p, len);
+	if (!get_desc_head(&r, d))
+		return desc_bad(d);
+	for (i = 0; i < d->nenrolled; i++)
+		get_srvref(&r, &server, true);
+	for (i = 0; i < d->ndead; i++)
+		get_dead(&r, &dead, d->nenrolled);
+	return r.bad || r.left ? desc_bad(d) : true;
 }

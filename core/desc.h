@@ -41,33 +41,38 @@ enum {
 				 * that is listed counts whatever its bit */
 };
 struct mx_desc {
-	u8 uuid[MX_UUID];
-	char name[MX_NAME_MAX + 1];
-	u64 size;		/* bytes, multiple of 512 */
-	u32 state;		/* enum mx_vol_state */
-	u32 extent_shift;	/* 20 */
-	u64 policy;		/* low byte: copies of each page, 1; the rest 0 */
-	u64 op_id;		/* of the create: a retry is the same create */
-	u32 epoch;		/* ballot under which this was accepted */
-	u32 owned;		/* 1: owner below uses it; 0: released */
-	u64 version;
-	struct mx_node owner;	/* who claimed @epoch */
-	u64 last_writer, last_writer_inc;	/* last data owner: may claim again if none came between */
-	u32 config;		/* counts changes of the holder set */
-	u32 nholders;
-	u32 nenrolled;
-	u32 ndead;
-	u32 nprev;		/* not 0: holders are being changed, from these */
-	u32 flags;		/* MX_DESC_* */
-	struct mx_srvref holders[MX_HOLDERS_MAX];
-	struct mx_srvref prev[MX_HOLDERS_MAX];
+	/* All but the long lists: what a holder looks at, and a hundredth of the size. */
+	MX_STRUCT_GROUP(mx_desc_head, head,
+		u8 uuid[MX_UUID];
+		char name[MX_NAME_MAX + 1];
+		u64 size;		/* bytes, multiple of 512 */
+		u32 state;		/* enum mx_vol_state */
+		u32 extent_shift;	/* 20 */
+		u64 policy;		/* low byte: copies of each page, 1; the rest 0 */
+		u64 op_id;		/* of the create: a retry is the same create */
+		u32 epoch;		/* ballot under which this was accepted */
+		u32 owned;		/* 1: owner below uses it; 0: released */
+		u64 version;
+		struct mx_node owner;	/* who claimed @epoch */
+		u64 last_writer, last_writer_inc;	/* last data owner: may claim again if none came between */
+		u32 config;		/* counts changes of the holder set */
+		u32 nholders;
+		u32 nenrolled;
+		u32 ndead;
+		u32 nprev;		/* not 0: holders are being changed, from these */
+		u32 flags;		/* MX_DESC_* */
+		struct mx_srvref holders[MX_HOLDERS_MAX];
+		struct mx_srvref prev[MX_HOLDERS_MAX];
+	);
 	struct mx_srvref enrolled[MX_ENROLLED_MAX];
 	struct mx_dead dead[MX_DEAD_MAX];
-};				/* about 65 KB in memory: allocate, do not put on a stack */
+};				/* 54 KB in memory: allocate, do not put on a stack */
 /* Encoded size: fixed part 320 + 48 per holder and enrolled + 12 per dead. */
 u32 mx_desc_encoded(const struct mx_desc *d);
 u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d);	/* 0: does not fit */
-/* Total: false on any malformed input. @used may be NULL. */
+/* Total: false on any malformed input. @used may be NULL. The head's alone checks
+ * just as much, and keeps only that. */
+bool mx_desc_head_decode(const u8 *p, u32 len, struct mx_desc_head *d);
 bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used);
 bool mx_name_valid(const char *name);	/* 1..63 of [A-Za-z0-9._:+@-] with '/' inside, not starting with '-' or '.' or '/' */
 int mx_desc_cmp(const struct mx_desc *a, const struct mx_desc *b);	/* by (epoch, version) */
@@ -75,6 +80,8 @@ int mx_desc_cmp(const struct mx_desc *a, const struct mx_desc *b);	/* by (epoch,
 int mx_desc_enrolled(const struct mx_desc *d, u64 id, u64 incarnation);
 int mx_desc_prev(const struct mx_desc *d, u64 id, u64 incarnation);
 int mx_desc_holder(const struct mx_desc *d, u64 id, u64 incarnation);
+/* Is it among the holders, or those they are changed from? */
+bool mx_desc_head_votes(const struct mx_desc_head *d, u64 id, u64 incarnation);
 static inline u32 mx_majority(u32 n) { return n / 2 + 1; }
 
 /* ---- bodies ---- */
@@ -123,7 +130,9 @@ enum { MX_PREP_FORCE = 1,	/* the old owner is known to be dead: do not wait for 
 struct mx_prepare_req { u8 uuid[MX_UUID]; u32 epoch; u32 flags; struct mx_node claimant; };
 /* OK + hstate | OWNED + hstate | BEHIND + hstate | NOT_HOLDER | DELETED + hstate */
 
-struct mx_accept_req { u32 lease_ms; u32 zero; struct mx_node claimant; const struct mx_desc *desc; };
+struct mx_accept_req { u32 lease_ms; u32 zero; struct mx_node claimant;
+	const struct mx_desc *desc;	/* decoded: NULL, its head apart, its bytes from MX_ACCEPT_FIXED on */
+};
 /* OK | BEHIND + hstate | NOT_HOLDER (neither known here nor in desc->holders) */
 
 struct mx_lease_req { u8 uuid[MX_UUID]; u32 epoch; u32 lease_ms; struct mx_node claimant; };
@@ -167,7 +176,7 @@ struct mx_bits_get_req { u8 uuid[MX_UUID]; u32 epoch; u32 chunk; };
  * round (version), 4096 bytes */
 #define MX_BITS_GET_FIXED	16u
 
-struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant; const struct mx_desc *desc; };
+struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant; const struct mx_desc *desc; };	/* likewise */
 /* OK + u64 extents | FENCED + u32 epoch, u32 0 | NOT_ENROLLED (this incarnation is not in desc) */
 
 struct mx_list_ext_req { u8 uuid[MX_UUID]; u32 epoch; u32 from; };
@@ -195,7 +204,7 @@ u32 mx_prepare_req_encode(u8 *p, u32 cap, const struct mx_prepare_req *r);
 bool mx_prepare_req_decode(const u8 *p, u32 len, struct mx_prepare_req *r);
 /* decode into caller's @desc storage */
 u32 mx_accept_req_encode(u8 *p, u32 cap, const struct mx_accept_req *r);
-bool mx_accept_req_decode(const u8 *p, u32 len, struct mx_accept_req *r, struct mx_desc *desc);
+bool mx_accept_req_decode(const u8 *p, u32 len, struct mx_accept_req *r, struct mx_desc_head *d);
 u32 mx_lease_req_encode(u8 *p, u32 cap, const struct mx_lease_req *r);
 bool mx_lease_req_decode(const u8 *p, u32 len, struct mx_lease_req *r);
 u32 mx_bits_req_encode(u8 *p, u32 cap, const struct mx_bits_req *r);
@@ -203,7 +212,7 @@ bool mx_bits_req_decode(const u8 *p, u32 len, struct mx_bits_req *r);
 u32 mx_bits_get_req_encode(u8 *p, u32 cap, const struct mx_bits_get_req *r);
 bool mx_bits_get_req_decode(const u8 *p, u32 len, struct mx_bits_get_req *r);
 u32 mx_seal_req_encode(u8 *p, u32 cap, const struct mx_seal_req *r);
-bool mx_seal_req_decode(const u8 *p, u32 len, struct mx_seal_req *r, struct mx_desc *desc);
+bool mx_seal_req_decode(const u8 *p, u32 len, struct mx_seal_req *r, struct mx_desc_head *d);
 u32 mx_list_ext_req_encode(u8 *p, u32 cap, const struct mx_list_ext_req *r);
 bool mx_list_ext_req_decode(const u8 *p, u32 len, struct mx_list_ext_req *r);
 u32 mx_ext_entry_encode(u8 *p, u32 cap, const struct mx_ext_entry *e);

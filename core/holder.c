@@ -78,7 +78,7 @@ static void note_letgo(struct mx_server *s, const struct mx_held *h)
 	l->version = mx_ld64(h->desc + MX_DESC_VERSION);
 }
 
-static bool older_than_letgo(const struct mx_server *s, const struct mx_desc *d)
+static bool older_than_letgo(const struct mx_server *s, const struct mx_desc_head *d)
 {
 	for (u32 i = 0; i < DROPPED_MAX; i++) {
 		const struct mx_letgo *l = &s->letgo[i];
@@ -245,29 +245,29 @@ enum mx_status mx_call_lookup(struct mx_ccall *c)
 	return MX_OK;
 }
 
-static void list_entry(struct mx_server *s, const struct mx_held *h, struct mx_list_entry *e,
-		       mx_ns now)
+static void list_entry(const struct mx_held *h, struct mx_list_entry *e, mx_ns now)
 {
-	const struct mx_desc *d = s->scratch2;
-	u32 i;
+	struct mx_desc_head d;
+	const u8 *ref;
+	u32 n;
 
 	memset(e, 0, sizeof *e);
-	mx_held_desc(s, h, s->scratch2);
-	memcpy(e->uuid, d->uuid, MX_UUID);
-	memcpy(e->name, d->name, sizeof e->name);
-	e->size = d->size;
-	e->version = d->version;
-	e->epoch = d->epoch;
-	e->owned = d->owned;
-	e->state = d->state;
+	mx_desc_head_decode(h->desc, h->desc_len, &d);
+	memcpy(e->uuid, d.uuid, MX_UUID);
+	memcpy(e->name, d.name, sizeof e->name);
+	e->size = d.size;
+	e->version = d.version;
+	e->epoch = d.epoch;
+	e->owned = d.owned;
+	e->state = d.state;
 	e->lease_ms = lease_left_ms(h, now);
-	e->nholders = d->nholders;
-	e->nenrolled = d->nenrolled;
-	e->ndead = d->ndead;
+	e->nholders = d.nholders;
+	e->nenrolled = d.nenrolled;
+	e->ndead = d.ndead;
 	e->bits_set = h->bits.set;
-	e->owner = d->owner;
-	for (i = 0; i < d->nenrolled; i++)
-		e->ngone += d->enrolled[i].state == MX_ENR_GONE;
+	e->owner = d.owner;
+	for (ref = mx_desc_bytes_enrolled(h->desc, &n); n; n--, ref += MX_DESC_REF)
+		e->ngone += mx_desc_ref_state(ref) == MX_ENR_GONE;
 }
 
 enum mx_status mx_call_list(struct mx_ccall *c)
@@ -288,7 +288,7 @@ enum mx_status mx_call_list(struct mx_ccall *c)
 	mx_put32(&c->rep, n);
 	mx_put32(&c->rep, i + n < s->nheld);
 	for (; n; n--, i++) {
-		list_entry(s, s->held[i], &e, c->now);
+		list_entry(s->held[i], &e, c->now);
 		c->rep.len += mx_list_entry_encode(c->rep.p + c->rep.len,
 						   c->rep.cap - c->rep.len, &e);
 	}
@@ -371,7 +371,7 @@ enum mx_status mx_call_prepare(struct mx_ccall *c)
 }
 
 /* A name that another live volume has here cannot be created anew. */
-static bool name_taken(struct mx_ccall *c, const struct mx_desc *d, u8 *uuid)
+static bool name_taken(struct mx_ccall *c, const struct mx_desc_head *d, u8 *uuid)
 {
 	struct mx_held *found[2];
 
@@ -381,7 +381,8 @@ static bool name_taken(struct mx_ccall *c, const struct mx_desc *d, u8 *uuid)
 	return true;
 }
 
-static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc *d, struct mx_held **h)
+static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc_head *d,
+				 struct mx_held **h)
 {
 	const struct mx_node *me = mx_srv_node(c->s);
 	u8 uuid[MX_UUID];
@@ -390,8 +391,7 @@ static enum mx_status accept_new(struct mx_ccall *c, const struct mx_desc *d, st
 		return MX_ST_DELETED;
 	if (older_than_letgo(c->s, d))
 		return MX_ST_NOT_HOLDER;
-	if (mx_desc_holder(d, me->id, me->incarnation) < 0 &&
-	    mx_desc_prev(d, me->id, me->incarnation) < 0)
+	if (!mx_desc_head_votes(d, me->id, me->incarnation))
 		return MX_ST_NOT_HOLDER;
 	/* Also on a server asked to leave: it was chosen before that, and until the
 	 * owner has replaced it, its vote counts. */
@@ -419,14 +419,12 @@ static bool keep_desc(struct mx_server *s, struct mx_held *h, const u8 *bytes, u
 }
 
 /* May @d be taken over what is accepted? */
-static bool accept_ok(const struct mx_held *h, const struct mx_accept_req *r,
-		      const u8 *bytes)
+static bool accept_ok(const struct mx_held *h, const struct mx_node *claimant,
+		      const struct mx_desc_head *d, const u8 *bytes)
 {
-	const struct mx_desc *d = r->desc;
-
 	if (d->epoch < h->promised)
 		return false;
-	if (d->epoch == h->promised && !same_node(&r->claimant, &h->promised_to))
+	if (d->epoch == h->promised && !same_node(claimant, &h->promised_to))
 		return false;
 	return !mx_desc_bytes_newer(h->desc, bytes);	/* a late one of the same ballot */
 }
@@ -435,26 +433,26 @@ enum mx_status mx_call_accept(struct mx_ccall *c)
 {
 	const u8 *bytes = c->body + MX_ACCEPT_FIXED;
 	struct mx_server *s = c->s;
-	struct mx_desc *d = s->scratch;
+	struct mx_desc_head d;
 	struct mx_accept_req r;
 	struct mx_held *h;
 	enum mx_status st;
 	bool fresh;
 
-	if (!mx_accept_req_decode(c->body, c->len, &r, d) || r.lease_ms > LEASE_MAX_MS)
+	if (!mx_accept_req_decode(c->body, c->len, &r, &d) || r.lease_ms > LEASE_MAX_MS)
 		return MX_ST_INVALID;
 	if (!mx_srv_allowed(c->sp, bytes + MX_DESC_NAME) ||
-	    (c->sp->restricted && d->state == MX_VOL_DELETED))
+	    (c->sp->restricted && d.state == MX_VOL_DELETED))
 		return MX_ST_DENIED;
-	h = mx_held_find(s, d->uuid);
+	h = mx_held_find(s, d.uuid);
 	fresh = !h;
 	if (fresh) {
-		st = accept_new(c, d, &h);
+		st = accept_new(c, &d, &h);
 		if (st != MX_OK)
 			return st;
 	} else if (memcmp(h->desc + MX_DESC_NAME, bytes + MX_DESC_NAME, MX_NAME_MAX + 1)) {
 		return MX_ST_INVALID;	/* a volume keeps its name */
-	} else if (!accept_ok(h, &r, bytes)) {
+	} else if (!accept_ok(h, &r.claimant, &d, bytes)) {
 		return refuse(c, h, MX_ST_BEHIND);
 	}
 	if (!keep_desc(s, h, bytes, c->len - MX_ACCEPT_FIXED)) {
@@ -462,7 +460,7 @@ enum mx_status mx_call_accept(struct mx_ccall *c)
 			mx_held_drop(s, h);
 		return MX_ST_BUSY;
 	}
-	h->promised = d->epoch;
+	h->promised = d.epoch;
 	h->promised_to = r.claimant;
 	h->checked_at = c->now;
 	lease_set(h, &r.claimant, r.lease_ms, c->now);
@@ -495,6 +493,7 @@ enum mx_status mx_call_forget(struct mx_ccall *c)
 {
 	const struct mx_node *me = mx_srv_node(c->s);
 	struct mx_drop_vol_req r;
+	struct mx_desc_head d;
 	struct mx_held *h;
 
 	if (!mx_drop_vol_req_decode(c->body, c->len, &r))
@@ -504,12 +503,11 @@ enum mx_status mx_call_forget(struct mx_ccall *c)
 		return MX_OK;
 	if (r.epoch < mx_ld32(h->desc + MX_DESC_EPOCH))
 		return MX_ST_FENCED;
-	mx_held_desc(c->s, h, c->s->scratch2);
+	mx_desc_head_decode(h->desc, h->desc_len, &d);
 	/* Of a deletion that this holder has not seen: told under a later epoch, it is
 	 * as good as the tombstone, for FORGET follows only a deletion that counts. */
 	if (live(h) && r.epoch == mx_ld32(h->desc + MX_DESC_EPOCH) &&
-	    (mx_desc_holder(c->s->scratch2, me->id, me->incarnation) >= 0 ||
-	     mx_desc_prev(c->s->scratch2, me->id, me->incarnation) >= 0))
+	    mx_desc_head_votes(&d, me->id, me->incarnation))
 		return MX_ST_INVALID;
 	if (!live(h) || r.epoch > mx_ld32(h->desc + MX_DESC_EPOCH))
 		mx_drop_volume(c->s, r.uuid, r.epoch);

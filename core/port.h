@@ -44,6 +44,9 @@ typedef u64 mx_ns;			/* time: nanoseconds, monotonic */
 #define MX_MS		1000000ull
 #define MX_SEC		1000000000ull
 
+/* Members that can be named one by one, or together as @name of type struct @tag. */
+#define MX_STRUCT_GROUP(tag, name, ...) \
+	union { struct { __VA_ARGS__ }; struct tag { __VA_ARGS__ } name; }
 #define MX_BUILD_ASSERT(c)	_Static_assert(c, #c)
 #define mx_container_of(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))

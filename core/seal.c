@@ -67,36 +67,41 @@ static enum mx_status fenced(struct mx_ccall *c, u32 epoch)
 }
 
 /* Is this incarnation enrolled, and not given up? */
-static bool enrolled(const struct mx_server *s, const struct mx_desc *d)
+static bool enrolled(const struct mx_server *s, const u8 *desc)
 {
 	const struct mx_node *me = mx_srv_node(s);
-	int i = mx_desc_enrolled(d, me->id, me->incarnation);
+	const u8 *ref;
+	u32 n;
 
-	return i >= 0 && d->enrolled[i].state == MX_ENR_OK;
+	for (ref = mx_desc_bytes_enrolled(desc, &n); n; n--, ref += MX_DESC_REF)
+		if (mx_ld64(ref) == me->id && mx_ld64(ref + 8) == me->incarnation)
+			return mx_desc_ref_state(ref) == MX_ENR_OK;
+	return false;
 }
 
 enum mx_status mx_call_seal(struct mx_ccall *c)
 {
 	const u8 *bytes = c->body + MX_ACCEPT_FIXED, *old;
 	struct mx_server *s = c->s;
+	struct mx_desc_head d;
 	struct mx_seal_req r;
 	struct mx_svol *v;
 	u32 epoch, len;
 
-	if (!mx_seal_req_decode(c->body, c->len, &r, s->scratch))
+	if (!mx_seal_req_decode(c->body, c->len, &r, &d))
 		return MX_ST_INVALID;
 	if (!mx_srv_allowed(c->sp, bytes + MX_DESC_NAME))
 		return MX_ST_DENIED;
-	if (!enrolled(s, s->scratch))
+	if (!enrolled(s, bytes))
 		return MX_ST_NOT_ENROLLED;
-	v = mx_svol_get(s->store, s->scratch->uuid);
+	v = mx_svol_get(s->store, d.uuid);
 	if (v && !vol_allowed(c, v))
 		return MX_ST_DENIED;
-	epoch = v ? mx_svol_epoch(v) : mx_dropped_epoch(s, s->scratch->uuid);
+	epoch = v ? mx_svol_epoch(v) : mx_dropped_epoch(s, d.uuid);
 	if (r.epoch < epoch || (!v && r.epoch == epoch))
 		return fenced(c, epoch);
 	if (!v)
-		v = mx_svol_make(s->store, s->scratch->uuid);
+		v = mx_svol_make(s->store, d.uuid);
 	if (!v)
 		return MX_ST_BUSY;
 	old = mx_svol_desc(v, &len);

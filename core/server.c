@@ -335,10 +335,8 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 	s->store = mx_store_new(port, &c->store);
 	if (!s->store)
 		goto err;
-	s->scratch = mx_srv_alloc(s, sizeof *s->scratch);
-	s->scratch2 = mx_srv_alloc(s, sizeof *s->scratch2);
 	s->reserves = mx_srv_alloc(s, RESERVES_MAX * sizeof *s->reserves);
-	if (!s->scratch || !s->scratch2 || !s->reserves || !jobs_new(s) || !ctl_set_aside(s))
+	if (!s->reserves || !jobs_new(s) || !ctl_set_aside(s))
 		goto err;
 	s->ep = mx_ep_new(port, &s->conf.ep, &server_ops, s, now);
 	if (!s->ep || !mx_care_init(s))
@@ -365,8 +363,6 @@ void mx_server_free(struct mx_server *s)
 		mx_ep_free(s->ep);
 	if (s->store) {
 		mx_holders_free(s);
-		mx_srv_free(s, s->scratch, sizeof *s->scratch);
-		mx_srv_free(s, s->scratch2, sizeof *s->scratch2);
 		mx_srv_free(s, s->reserves, RESERVES_MAX * sizeof *s->reserves);
 		mx_srv_free(s, s->jobs, s->njobs * sizeof *s->jobs);
 		mx_store_charge(s->store, -(s64)s->ctl_budget);

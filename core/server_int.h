@@ -120,8 +120,6 @@ struct mx_server {
 	u32 ndropped;
 	struct mx_letgo letgo[DROPPED_MAX];	/* descriptors let go last: not to come back */
 	u32 nletgo;
-	struct mx_desc *scratch;	/* decoding requests */
-	struct mx_desc *scratch2;	/* decoding what is held */
 	struct mx_care *care;
 	const char *extra;	/* STATS lines of the surrounding */
 };
@@ -169,6 +167,15 @@ struct mx_ccall {
 #define MX_DESC_NDEAD	236u
 #define MX_DESC_NPREV	240u
 #define MX_DESC_LISTS	320u
+#define MX_DESC_REF	48u	/* a holder or enrolled incarnation */
+/* The enrolled incarnations, and their number. */
+static inline const u8 *mx_desc_bytes_enrolled(const u8 *d, u32 *n)
+{
+	*n = mx_ld32(d + MX_DESC_NENROLLED);
+	return d + MX_DESC_LISTS + MX_DESC_REF * (mx_ld32(d + MX_DESC_NHOLDERS) +
+						  mx_ld32(d + MX_DESC_NPREV));
+}
+static inline u32 mx_desc_ref_state(const u8 *ref) { return mx_ld32(ref + 40); }
 /* Does (epoch, version) of the encoded @a come after that of @b? */
 static inline bool mx_desc_bytes_newer(const u8 *a, const u8 *b)
 {

@@ -33,6 +33,22 @@ static struct mx_desc desc, desc2;
 		}									\
 	} while (0)
 
+/* What precedes the descriptor in an ACCEPT or SEAL decodes into @r; the head that a
+ * server keeps of it is what the whole says. */
+#define CLAIMED(name)									\
+	do {										\
+		struct mx_desc_head head;						\
+		struct name r;								\
+		u32 n;									\
+		if (name##_decode(p, len, &r, &head)) {					\
+			need(mx_desc_decode(p + MX_ACCEPT_FIXED, len - MX_ACCEPT_FIXED, &desc, NULL)); \
+			need(memcmp(&head, &desc.head, sizeof head) == 0);		\
+			r.desc = &desc;							\
+			n = name##_encode(out, sizeof out, &r);				\
+			need(n == len && name##_decode(out, n, &r, &head));		\
+		}									\
+	} while (0)
+
 static void one(const u8 *p, u32 len, u32 what)
 {
 	struct mx_hstate h = { .desc = &desc };
@@ -59,8 +75,8 @@ static void one(const u8 *p, u32 len, u32 what)
 	case 3: ROUND(mx_list_req, mx_list_req); break;
 	case 4: ROUND(mx_reserve_req, mx_reserve_req); break;
 	case 5: ROUND(mx_prepare_req, mx_prepare_req); break;
-	case 6: ROUND(mx_accept_req, mx_accept_req, &desc); break;
-	case 7: ROUND(mx_seal_req, mx_seal_req, &desc); break;
+	case 6: CLAIMED(mx_accept_req); break;
+	case 7: CLAIMED(mx_seal_req); break;
 	case 8: ROUND(mx_lease_req, mx_lease_req); break;
 	case 9: ROUND(mx_bits_req, mx_bits_req); break;
 	case 10: ROUND(mx_bits_get_req, mx_bits_get_req); break;

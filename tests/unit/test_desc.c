@@ -247,7 +247,19 @@ union any {
 	static u32 enc_##name(u8 *p, u32 cap, const union any *a) \
 	{ return mx_##name##_encode(p, cap, (const void *)a); } \
 	static bool dec_##name(const u8 *p, u32 len, union any *a) \
-	{ return mx_##name##_decode(p, len, (void *)a, scratch); }
+	{ return dec_claimed(p, len, mx_##name##_decode(p, len, (void *)a, &head), \
+			     &((struct mx_##name *)a)->desc); }
+/* What servers see of a descriptor is what it says. */
+static struct mx_desc_head head;
+static bool dec_claimed(const u8 *p, u32 len, bool ok, const struct mx_desc **d)
+{
+	if (!ok)
+		return false;
+	assert_true(mx_desc_decode(p + MX_ACCEPT_FIXED, len - MX_ACCEPT_FIXED, scratch, NULL));
+	assert_memory_equal(&scratch->head, &head, sizeof head);
+	*d = scratch;
+	return true;
+}
 CODEC(lookup_req) CODEC(list_req) CODEC(reserve_req) CODEC(prepare_req) CODEC_DESC(accept_req)
 CODEC_DESC(seal_req) CODEC(lease_req) CODEC(bits_req) CODEC(bits_get_req) CODEC(list_ext_req)
 CODEC(drop_ext_req) CODEC(drop_vol_req) CODEC(list_entry) CODEC(ext_entry)
