@@ -17,6 +17,8 @@
 #define MEMX_DEFAULT_OPEN_TIMEOUT_S	30
 /* More than this is a mistake (milliseconds meant, or a sign lost). */
 #define MEMX_TIMEOUT_S_MAX		(7u * 24 * 3600)
+/* As long as QEMU's own I/O threads poll by themselves. */
+#define MEMX_DEFAULT_POLL_US		32
 /* Longer than any answer worth spinning for. */
 #define MEMX_POLL_US_MAX		10000u
 
@@ -63,7 +65,7 @@ static QemuOptsList memx_runtime_opts = {
 		}, {
 			.name = "poll-us",
 			.type = QEMU_OPT_NUMBER,
-			.help = "microseconds to spin for an answer (default: 0)",
+			.help = "microseconds to spin for an answer at most (default: 32)",
 		},
 		{ /* end of list */ }
 	},
@@ -195,7 +197,7 @@ static bool take_opts(MemxOptions *o, QemuOpts *opts, Error **errp)
 		get_number(opts, "open-timeout", MEMX_DEFAULT_OPEN_TIMEOUT_S,
 			   MEMX_TIMEOUT_S_MAX, &o->open_timeout_s, errp) &&
 		get_number(opts, "timeout", 0, MEMX_TIMEOUT_S_MAX, &o->timeout_s, errp) &&
-		get_number(opts, "poll-us", 0, MEMX_POLL_US_MAX, &o->poll_us, errp);
+		get_number(opts, "poll-us", MEMX_DEFAULT_POLL_US, MEMX_POLL_US_MAX, &o->poll_us, errp);
 }
 
 MemxOptions *memx_options_new(QDict *options, Error **errp)

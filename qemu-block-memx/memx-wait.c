@@ -23,9 +23,12 @@
  * received the completion. */
 #define BLOCK_WAIT_MS_MAX	10
 
-/* Below this, spinning costs more than it can win: it is switched off until a
- * request shows that it would have been worth it. */
-#define SPIN_NS_MIN		2000
+/* One lone request of so many is waited for in the way that looks worse, to see
+ * whether it still is. */
+#define SPIN_PROBE		32
+
+/* After so long the event loop gets a turn, whatever comes of spinning. */
+#define SPIN_TURN_NS		100000
 
 void memx_wait_finish(MemxWait *w, enum mx_status status, const char *error)
 {
@@ -64,7 +67,10 @@ static void flush(void *opaque)
 
 void memx_kick(BDRVMemxState *s)
 {
-	if (s->waking && qemu_get_current_aio_context() == s->ctx) {
+	/* While spinning there is one request: nothing comes to be sent with it. (And
+	 * QEMU's main loop wakes itself by a system call for a bottom half that is
+	 * scheduled while it runs another.) */
+	if (s->waking && !s->spinning && qemu_get_current_aio_context() == s->ctx) {
 		/* The bottom half is for a nested event loop, which would otherwise
 		 * wait for an answer to what nobody has sent. */
 		if (!s->flush_wanted) {
@@ -134,14 +140,10 @@ void memx_give_up_at(BDRVMemxState *s, mx_ns at)
 	rearm(s);
 }
 
-/* Home thread: something came in, or the deadline is reached. */
-static void run(BDRVMemxState *s)
+/* Home thread, after memx_process(): wakes whom it answered, and sends what those
+ * submit in return. */
+static void answer(BDRVMemxState *s)
 {
-	WITH_QEMU_LOCK_GUARD(&s->lock) {
-		if (s->give_up_at != MX_NEVER && memx_now() >= s->give_up_at)
-			give_up(s);
-		memx_process(s->client);
-	}
 	s->waking++;
 	wake_completed(s);
 	s->waking--;
@@ -150,6 +152,17 @@ static void run(BDRVMemxState *s)
 		qemu_bh_cancel(s->flush_bh);
 	}
 	flush(s);
+}
+
+/* Home thread: something came in, or the deadline is reached. */
+static void run(BDRVMemxState *s)
+{
+	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		if (s->give_up_at != MX_NEVER && memx_now() >= s->give_up_at)
+			give_up(s);
+		memx_process(s->client);
+	}
+	answer(s);
 }
 
 static void on_readable(void *opaque)
@@ -174,12 +187,105 @@ static void on_timer(void *opaque)
 	run(s);
 }
 
+/*
+ * Spins for the answer to a lone request before the event loop sleeps: the two
+ * wake-ups cost more than the exchange itself. This is done beside the coroutine,
+ * not in it: what waits is then completed from here, the next request is submitted
+ * from within that completion, and its answer is spun for in the same turn, with no
+ * pass of the event loop in between.
+ */
+static void spin_bh(void *opaque)
+{
+	BDRVMemxState *s = opaque;
+	AioContext *ctx = s->ctx;
+	int64_t most = (int64_t)s->opts->poll_us * 1000;
+	int64_t now = memx_now(), end = now + most, turn = now + SPIN_TURN_NS;
+	bool lone;
+
+	if (s->spinning)	/* this is a nested event loop */
+		return;
+	s->spinning = true;
+	do {
+		unsigned got;
+
+		WITH_QEMU_LOCK_GUARD(&s->lock) {
+			got = memx_process(s->client);
+		}
+		if (got)
+			answer(s);
+		now = memx_now();
+		if (got)
+			end = now + most;
+		lone = s->ctx == ctx && s->spin_wanted && qatomic_read(&s->inflight) == 1;
+	} while (lone && now < end && now < turn);
+	s->spinning = false;
+	if (lone && now < end)
+		qemu_bh_schedule(s->spin_bh);
+	if (s->ctx != ctx)
+		return;
+
+	QEMU_LOCK_GUARD(&s->lock);
+	rearm(s);
+}
+
+/*
+ * Spinning is worth it where the server runs on another CPU and answers soon. With
+ * too few CPUs for both it only keeps the server from running; with a server far
+ * away it is in vain. So what counts is how long requests take in either way.
+ */
+static bool choose_spin(BDRVMemxState *s)
+{
+	bool better = s->took_ns[true] + s->took_ns[true] / 8 < s->took_ns[false];
+	unsigned n = s->lone++;
+
+	if (!s->took_ns[true] || !s->took_ns[false])
+		return n % 2 == 0;
+	return n % SPIN_PROBE ? better : !better;
+}
+
+static void note_took(BDRVMemxState *s, bool spun, int64_t ns)
+{
+	int64_t *took = &s->took_ns[spun];
+
+	/* Not more than so much for one that was disturbed or lost. */
+	ns = MIN(ns, 8000 * (int64_t)s->opts->poll_us);
+	*took = *took ? *took + (ns - *took) / 8 : ns;
+}
+
+void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
+{
+	BDRVMemxState *s = w->s;
+	/* Requests of other threads are left to the home thread's event loop. */
+	bool lone = may_spin && s->opts->poll_us && qatomic_read(&s->inflight) == 1 &&
+		    qemu_get_current_aio_context() == s->ctx;
+	int64_t start = lone ? memx_now() : 0;
+	bool done, spin = false;
+
+	if (lone) {
+		spin = s->spin_wanted = choose_spin(s);
+		if (spin && !s->spinning)
+			qemu_bh_schedule(s->spin_bh);
+	}
+	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		done = w->done;
+		if (!done)
+			w->co = qemu_coroutine_self();
+	}
+	while (!done) {
+		qemu_coroutine_yield();
+		done = qatomic_load_acquire(&w->done);
+	}
+	if (lone)
+		note_took(s, spin, memx_now() - start);
+}
+
 void memx_attach(BDRVMemxState *s, AioContext *ctx)
 {
 	unsigned i;
 
 	s->ctx = ctx;
 	s->flush_bh = aio_bh_new(ctx, flush_bh, s);
+	s->spin_bh = aio_bh_new(ctx, spin_bh, s);
 	s->nfds = memx_fds(s->client, s->fds);
 	assert(s->nfds <= MEMX_FDS_MAX);
 	for (i = 0; i < s->nfds; i++)
@@ -198,75 +304,13 @@ void memx_detach(BDRVMemxState *s)
 	for (i = 0; i < s->nfds; i++)
 		memx_set_fd_handler(s->ctx, s->fds[i], NULL, NULL, NULL, NULL);
 	qemu_bh_delete(s->flush_bh);
-	s->flush_bh = NULL;
+	qemu_bh_delete(s->spin_bh);
+	s->flush_bh = s->spin_bh = NULL;
 	s->ctx = NULL;
 
 	QEMU_LOCK_GUARD(&s->lock);
 	timer_free(s->timer);
 	s->timer = NULL;
-}
-
-/*
- * Spins for an answer before sleeping, when there is nothing else to do: the
- * two wake-ups of a lone request cost more than the exchange itself. The time
- * adapts: it is halved when it was spent in vain, and comes back when a request
- * that slept was answered soon enough.
- */
-static bool spin(MemxWait *w)
-{
-	BDRVMemxState *s = w->s;
-	int64_t end = memx_now() + s->spin_ns;
-	bool hit;
-
-	do {
-		WITH_QEMU_LOCK_GUARD(&s->lock) {
-			memx_process(s->client);
-		}
-		wake_completed(s);
-		hit = qatomic_load_acquire(&w->done);
-	} while (!hit && (int64_t)memx_now() < end);
-
-	QEMU_LOCK_GUARD(&s->lock);
-	rearm(s);
-	return hit;
-}
-
-static void adapt_spin(BDRVMemxState *s, bool spun, bool hit, int64_t took_ns)
-{
-	int64_t max = (int64_t)s->opts->poll_us * 1000;
-
-	if (spun && !hit && took_ns > max) {
-		s->spin_ns /= 2;
-		if (s->spin_ns < SPIN_NS_MIN)
-			s->spin_ns = 0;
-	} else if (took_ns <= max) {
-		s->spin_ns = MIN(max, MAX(s->spin_ns * 2, SPIN_NS_MIN));
-	}
-}
-
-void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
-{
-	BDRVMemxState *s = w->s;
-	bool alone = may_spin && s->opts->poll_us && qatomic_read(&s->inflight) == 1;
-	bool spins = alone && s->spin_ns && !s->plugged && !s->waking;
-	int64_t start = alone ? memx_now() : 0;
-	bool hit = spins && spin(w);
-
-	if (!hit) {
-		bool done;
-
-		WITH_QEMU_LOCK_GUARD(&s->lock) {
-			done = w->done;
-			if (!done)
-				w->co = qemu_coroutine_self();
-		}
-		while (!done) {
-			qemu_coroutine_yield();
-			done = qatomic_load_acquire(&w->done);
-		}
-	}
-	if (alone)
-		adapt_spin(s, spins, hit, memx_now() - start);
 }
 
 void memx_block_wait(MemxWait *w)

@@ -4,7 +4,8 @@
  *
  * A thin layer over the client library (net/posix/client.h): this file says what
  * each of QEMU's callbacks means for a volume, memx-wait.c how a coroutine waits
- * for the library, memx-options.c what the options are.
+ * for the library, memx-options.c what the options are, memx-create.c how a volume
+ * is made.
  *
  * Ownership. A volume has one owner, the client that may write it. A node takes
  * it when it is opened for writing, unless the guest runs elsewhere
@@ -20,11 +21,6 @@
 #include "qemu/module.h"
 #include "qemu/option.h"
 #include "memx.h"
-
-#ifdef CONFIG_MEMX	/* the rebuilt QEMU: its schema has the driver's options */
-#include "qapi/qapi-visit-block-core.h"
-#include "qapi/qobject-output-visitor.h"
-#endif
 
 /* How long a first answer from any server is waited for. Less than a volume's
  * open may take: with no server at all there is nothing to hope for. */
@@ -150,7 +146,7 @@ static const struct mx_vol_ops memx_vol_ops = {
 
 /* ---- opening and closing the volume ---- */
 
-static struct memx *memx_client_new(const MemxOptions *o, Error **errp)
+struct memx *memx_client_new(const MemxOptions *o, Error **errp)
 {
 	Error *local_err = NULL;
 	g_autofree char *key = memx_options_key_hex(o, &local_err);
@@ -301,7 +297,6 @@ static BDRVMemxState *memx_state_init(BlockDriverState *bs, MemxOptions *opts,
 	s->state = state;
 	s->armed = MX_NEVER;
 	s->give_up_at = MX_NEVER;
-	s->spin_ns = (int64_t)opts->poll_us * 1000;
 	qemu_mutex_init(&s->lock);
 	qemu_co_mutex_init(&s->open_lock);
 	qemu_co_mutex_init(&s->resize_lock);
@@ -718,86 +713,6 @@ static int memx_reopen_prepare(BDRVReopenState *rs, BlockReopenQueue *queue, Err
 	}
 	return ret;
 }
-
-/* ---- creating ---- */
-
-static int memx_create(const MemxOptions *o, uint64_t size, Error **errp)
-{
-	struct memx *client;
-	char *err = NULL;
-	int ret;
-
-	if (size == 0) {
-		error_setg(errp, "memx: volume '%s' with size 0; a volume has at least %u bytes",
-			   o->volume, MX_BLOCK);
-		return -EINVAL;
-	}
-	client = memx_client_new(o, errp);
-	if (!client)
-		return -EIO;
-	ret = memx_create_wait(client, o->volume, ROUND_UP(size, MX_BLOCK), &err);
-	if (ret < 0)
-		error_setg(errp, "memx: %s", err);
-	free(err);
-	memx_free(client);
-	return ret;
-}
-
-static int coroutine_fn memx_co_create_opts(BlockDriver *drv, const char *filename,
-					    QemuOpts *opts, Error **errp)
-{
-	g_autoptr(QDict) options = qdict_new();
-	g_autoptr(MemxOptions) o = NULL;
-	/* An image format that makes its file gives no size, and lets it grow. */
-	uint64_t size = qemu_opt_get_size_del(opts, BLOCK_OPT_SIZE, MX_BLOCK);
-	Error *err = NULL;
-
-	memx_parse_filename(filename, options, &err);
-	if (err) {
-		error_propagate(errp, err);
-		return -EINVAL;
-	}
-	o = memx_options_new(options, errp);
-	if (!o)
-		return -EINVAL;
-	return memx_create(o, size, errp);
-}
-
-#ifdef CONFIG_MEMX
-/* blockdev-create, in a QEMU whose schema knows the driver. */
-static int coroutine_fn memx_co_create(BlockdevCreateOptions *options, Error **errp)
-{
-	BlockdevCreateOptionsMemx *create = &options->u.memx;
-	BlockdevOptionsMemx *location = create->location;
-	g_autoptr(MemxOptions) o = NULL;
-	QObject *obj = NULL;
-	Visitor *v;
-
-	v = qobject_output_visitor_new(&obj);
-	visit_type_BlockdevOptionsMemx(v, NULL, &location, &error_abort);
-	visit_complete(v, &obj);
-	visit_free(v);
-	qdict_flatten(qobject_to(QDict, obj));
-	o = memx_options_new(qobject_to(QDict, obj), errp);
-	qobject_unref(obj);
-	if (!o)
-		return -EINVAL;
-	return memx_create(o, create->size, errp);
-}
-#endif
-
-static QemuOptsList memx_create_opts = {
-	.name = "memx-create-opts",
-	.head = QTAILQ_HEAD_INITIALIZER(memx_create_opts.head),
-	.desc = {
-		{
-			.name = BLOCK_OPT_SIZE,
-			.type = QEMU_OPT_SIZE,
-			.help = "Virtual disk size",
-		},
-		{ /* end of list */ }
-	},
-};
 
 static BlockDriver bdrv_memx = {
 	.format_name = "memx",

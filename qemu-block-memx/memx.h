@@ -3,7 +3,8 @@
  * Inside of the memx block driver: one struct per node, and waiting for the
  * client library from coroutines.
  *
- * memx.c is the table of callbacks, memx-wait.c how they meet the library.
+ * memx.c is the table of callbacks, memx-wait.c how they meet the library,
+ * memx-create.c how volumes are made.
  */
 #ifndef MEMX_QEMU_H
 #define MEMX_QEMU_H
@@ -60,7 +61,7 @@ typedef struct BDRVMemxState {
 
 	/* Home thread: the one that runs the node's AioContext. */
 	AioContext *ctx;
-	QEMUBH *flush_bh;
+	QEMUBH *flush_bh, *spin_bh;
 	int fds[MEMX_FDS_MAX];
 	unsigned nfds;
 	unsigned plugged;	/* 7.2 only: see memx_defer() */
@@ -73,7 +74,11 @@ typedef struct BDRVMemxState {
 	int64_t tried_open_ns;
 	bool was_active;	/* has been the volume's owner: a migration's source */
 
-	int64_t spin_ns;	/* how long spinning is worth it at present */
+	/* Home thread: spinning for the answer to a lone request (memx-wait.c). */
+	bool spinning;		/* in spin_bh() */
+	bool spin_wanted;	/* by the lone request */
+	unsigned lone;		/* such requests so far */
+	int64_t took_ns[2];	/* they took on average: [slept], [spun]; 0: unknown */
 
 	Notifier shutdown;
 } BDRVMemxState;
@@ -87,6 +92,17 @@ struct MemxWait {
 	char *error;		/* a sentence, or NULL; owned */
 	QSIMPLEQ_ENTRY(MemxWait) next;
 };
+
+/* memx.c: a client that has heard of a server. */
+struct memx *memx_client_new(const MemxOptions *o, Error **errp);
+
+/* memx-create.c */
+extern QemuOptsList memx_create_opts;
+int coroutine_fn memx_co_create_opts(BlockDriver *drv, const char *filename, QemuOpts *opts,
+				     Error **errp);
+#ifdef CONFIG_MEMX
+int coroutine_fn memx_co_create(BlockdevCreateOptions *options, Error **errp);
+#endif
 
 static inline void memx_wait_init(MemxWait *w, BDRVMemxState *s)
 {

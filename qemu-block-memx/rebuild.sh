@@ -32,7 +32,7 @@ jobs=${JOBS:-2}
 # shellcheck source=series.sh
 . "$here/series.sh"
 
-driver_sources=(memx.c memx-wait.c memx-options.c memx.h memx-compat.h memx-options.h)
+driver_sources=(memx.c memx-create.c memx-wait.c memx-options.c memx.h memx-compat.h memx-options.h)
 packages="qemu-system-common qemu-system-x86 qemu-system-gui qemu-utils qemu-block-extra"
 packages="$packages qemu-system-modules-opengl qemu-system-modules-spice qemu-block-supplemental"
 # What the tests of a tree need beyond the emulator and qcow2. Debian's source has
