@@ -66,6 +66,13 @@ struct mxp_tx {
 	struct iovec iov[MXP_TX_IOVS];
 };
 
+/* The kernel shortens both to what it filled in. */
+static void renew(struct mxp_rx *rx, unsigned k)
+{
+	rx->msgs[k].msg_hdr.msg_namelen = sizeof rx->names[k];
+	rx->msgs[k].msg_hdr.msg_controllen = CTRL_BYTES;
+}
+
 static void *map(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -95,6 +102,7 @@ int mxp_net_init(struct mxp_net *n)
 		n->rx->msgs[i].msg_hdr.msg_iovlen = 1;
 		n->rx->msgs[i].msg_hdr.msg_name = &n->rx->names[i];
 		n->rx->msgs[i].msg_hdr.msg_control = &n->rx->ctrl[i];
+		renew(n->rx, i);
 	}
 	for (unsigned i = 0; i < MXP_TX_BATCH; i++)
 		n->tx->d[i] = &n->tx->mem[i];
@@ -238,11 +246,8 @@ unsigned mxp_recv(struct mxp_net *n, unsigned i, bool wait)
 	struct mxp_sock *s = &n->socks[i];
 	int got;
 
-	/* Those used last time were shortened by the kernel. */
-	for (unsigned k = 0; k < rx->got || k < 1; k++) {
-		rx->msgs[k].msg_hdr.msg_namelen = sizeof rx->names[k];
-		rx->msgs[k].msg_hdr.msg_controllen = CTRL_BYTES;
-	}
+	for (unsigned k = 0; k < rx->got; k++)
+		renew(rx, k);
 	rx->sock = i;
 	rx->next = 0;
 	do {

@@ -240,6 +240,32 @@ static void udp__several_sockets_of_one_server(void **state)
 	node_end(&c);
 }
 
+/* What waits already is taken by one call, the first one too. */
+static void udp__a_batch_is_delivered_whole(void **state)
+{
+	static const u8 junk[40];
+	union mxp_sockaddr to;
+	struct mx_addr a;
+	struct node s;
+	socklen_t len;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	node_init(&s);
+	node_listen(&s, "127.0.0.1:0", true);
+	node_start(&s, true, NULL, 0);
+	a = node_addr(&s, "127.0.0.1");
+	len = mxp_addr_to_sock(&a, false, &to);
+	for (unsigned round = 1; round <= 2; round++) {
+		for (unsigned i = 0; i < MXP_RX_BATCH - 1; i++)
+			assert_int_equal(sendto(fd, junk, sizeof junk, 0, &to.sa, len), sizeof junk);
+		mxp_all_ready(&s.net);
+		assert_int_equal(mxp_step(&s.net), MXP_RX_BATCH - 1);
+		assert_int_equal(s.net.stats.rx_calls, round);
+	}
+	close(fd);
+	node_end(&s);
+}
+
 static void udp__others_than_trusted_interfaces_are_not_heard(void **state)
 {
 	struct node s, c;
@@ -608,6 +634,7 @@ int main(void)
 		cmocka_unit_test(udp__ipv6),
 		cmocka_unit_test(udp__sealed_by_each_suite),
 		cmocka_unit_test(udp__several_sockets_of_one_server),
+		cmocka_unit_test(udp__a_batch_is_delivered_whole),
 		cmocka_unit_test(udp__others_than_trusted_interfaces_are_not_heard),
 		cmocka_unit_test(bind__a_second_server_is_refused),
 		cmocka_unit_test(bind__beside_a_clients_group_socket),
