@@ -105,7 +105,7 @@ $(B)/sim: $(SIMOBJ)
 	@echo "  LD      $@"
 	@$(CC) -O2 -o $@ $^
 # The same lives with real cryptography, and with sanitizers looking on.
-$(B)/sim-crypto: $(filter-out %/port-fast.o,$(SIMOBJ)) $(addprefix $(B)/obj/net/posix/,crypto.o gcm_vaes.o crc32c_hw.o)
+$(B)/sim-crypto: $(filter-out %/port-fast.o,$(SIMOBJ)) $(addprefix $(B)/obj/net/posix/,crypto.o gcm_vaes.o crc32c_hw.o crc32c_wide.o)
 	@echo "  LD      $@"
 	@$(CC) -O2 -o $@ $^ $(SODIUM)
 $(B)/sim-san-obj/%.o: %.c | deps-build
