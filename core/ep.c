@@ -53,6 +53,7 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 	if (!ep)
 		return NULL;
 	ep->port = port;
+	ep->bytes = sizeof *ep;
 	ep->ops = ops;
 	ep->user = user;
 	ep->conf = *conf;
@@ -104,6 +105,7 @@ void mx_ep_free(struct mx_ep *ep)
 
 const struct mx_port *mx_ep_port(const struct mx_ep *ep) { return ep->port; }
 struct mx_list *mx_ep_claims(struct mx_ep *ep) { return &ep->claims; }
+u64 mx_ep_bytes(const struct mx_ep *ep) { return ep->bytes; }
 void *mx_ep_user(const struct mx_ep *ep) { return ep->user; }
 const struct mx_node *mx_ep_node(const struct mx_ep *ep) { return &ep->conf.node; }
 const struct mx_ep_stats *mx_ep_stats(const struct mx_ep *ep) { return &ep->stats; }

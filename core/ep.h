@@ -234,6 +234,7 @@ struct mx_member {		/* 128 bytes on the wire, in this order */
 };
 #define MX_MEMBER_WIRE	128	/* 80 + 24 + 16 + 8 */
 enum { MX_MEMBER_SERVER = 1, MX_MEMBER_LEAVING = 2 };
+u64 mx_ep_bytes(const struct mx_ep *ep);	/* memory it has taken */
 u32 mx_ep_nmembers(const struct mx_ep *ep);
 struct mx_member *mx_ep_member(struct mx_ep *ep, u32 i);
 struct mx_member *mx_ep_member_by_id(struct mx_ep *ep, u64 id);

@@ -225,6 +225,7 @@ struct mx_ep {
 	void *user;
 	struct mx_ep_conf conf;
 	struct mx_ep_stats stats;
+	u64 bytes;			/* of mx_alloc, and ourselves */
 	struct mx_list ready;
 	struct mx_list claims;		/* struct mx_claim, oldest first */
 	struct mx_slot *slots;
@@ -245,7 +246,7 @@ struct mx_ep {
 	struct mx_list icalls;
 	u32 nicalls, icall_bytes;
 	struct mx_timer icall_timer;
-	u8 *scratch;			/* MX_CTL_BODY_MAX, a reply being made */
+	u8 *scratch;			/* MX_CTL_BODY_MAX, a reply being made; while calls come */
 	u32 call_tag;
 
 	/* members */
@@ -272,12 +273,17 @@ static inline mx_ns mx_after(mx_ns now, mx_ns d)
 }
 static inline void *mx_alloc(struct mx_ep *ep, size_t n)
 {
-	return ep->port->alloc(ep->port->ctx, n);
+	void *p = ep->port->alloc(ep->port->ctx, n);
+
+	ep->bytes += p ? n : 0;
+	return p;
 }
 static inline void mx_release(struct mx_ep *ep, void *p, size_t n)
 {
-	if (p)
-		ep->port->free(ep->port->ctx, p, n);
+	if (!p)
+		return;
+	ep->bytes -= n;
+	ep->port->free(ep->port->ctx, p, n);
 }
 /* Keys must be gone, not only forgotten: the store cannot be left out. */
 static inline void mx_wipe(void *p, size_t n)

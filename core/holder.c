@@ -71,7 +71,7 @@ static struct mx_held *held_new(struct mx_server *s, const u8 *uuid)
  * again of a set that is long over. */
 static void note_letgo(struct mx_server *s, const struct mx_held *h)
 {
-	struct mx_letgo *l = &s->letgo[s->nletgo++ % DROPPED_MAX];
+	struct mx_letgo *l = &s->letgo[s->nletgo++ % s->nrings];
 
 	memcpy(l->uuid, h->uuid, MX_UUID);
 	l->epoch = mx_ld32(h->desc + MX_DESC_EPOCH);
@@ -80,7 +80,7 @@ static void note_letgo(struct mx_server *s, const struct mx_held *h)
 
 static bool older_than_letgo(const struct mx_server *s, const struct mx_desc_head *d)
 {
-	for (u32 i = 0; i < DROPPED_MAX; i++) {
+	for (u32 i = 0; i < s->nrings; i++) {
 		const struct mx_letgo *l = &s->letgo[i];
 
 		if (memcmp(l->uuid, d->uuid, MX_UUID) == 0 &&
@@ -317,7 +317,7 @@ enum mx_status mx_call_reserve(struct mx_ccall *c)
 		return exists(c, found[0]->uuid);
 	if (s->leaving)
 		return MX_ST_LEAVING;
-	for (i = 0; i < RESERVES_MAX; i++) {
+	for (i = 0; i < s->nreserves; i++) {
 		v = &s->reserves[i];
 		if (c->now >= v->until) {
 			slot = slot ? slot : v;

@@ -60,8 +60,12 @@ void mx_icall_sweep(struct mx_timer *t, mx_ns now)
 		if (!waits || now - c->at >= ICALL_GATHER)
 			icall_free(c);
 	}
-	if (!mx_list_empty(&ep->icalls))
+	if (!mx_list_empty(&ep->icalls)) {
 		mx_timer_set(ep, t, mx_after(now, SWEEP));
+		return;
+	}
+	mx_release(ep, ep->scratch, MX_CTL_BODY_MAX);
+	ep->scratch = NULL;
 }
 
 static void make_room(struct mx_peer *p, u32 bytes)

@@ -14,7 +14,7 @@ u32 mx_dropped_epoch(const struct mx_server *s, const u8 *uuid)
 {
 	u32 i, epoch = 0;
 
-	for (i = 0; i < DROPPED_MAX; i++)
+	for (i = 0; i < s->nrings; i++)
 		if (memcmp(s->dropped[i].uuid, uuid, MX_UUID) == 0)
 			epoch = mx_max_u32(epoch, s->dropped[i].epoch);
 	return epoch;
@@ -22,7 +22,7 @@ u32 mx_dropped_epoch(const struct mx_server *s, const u8 *uuid)
 
 static void note_dropped(struct mx_server *s, const u8 *uuid, u32 epoch)
 {
-	struct mx_dropped *d = &s->dropped[s->ndropped++ % DROPPED_MAX];
+	struct mx_dropped *d = &s->dropped[s->ndropped++ % s->nrings];
 
 	memcpy(d->uuid, uuid, MX_UUID);
 	d->epoch = epoch;

@@ -9,7 +9,7 @@
 #define JOBS_MIN	128u
 #define VOLUMES_DEFAULT	4096u
 #define CARE_DEFAULT	(60 * MX_SEC)
-#define CTL_MIN		(128u << 10)	/* memory of control that is set aside */
+#define CTL_MIN		(32u << 10)	/* memory of control that is set aside */
 #define CTL_MAX		(16u << 20)
 #define WORK_RETRY	(10 * MX_MS)	/* the port had no memory */
 
@@ -26,7 +26,7 @@ void *mx_srv_alloc(struct mx_server *s, size_t n)
 	u64 more = ctl_charge(s, s->ctl_used + n) - ctl_charge(s, s->ctl_used);
 	void *p;
 
-	if (more && mx_store_room(s->store) < more)
+	if (more && mx_store_room(s->store) + mx_store_vital(s->store) < more)
 		return NULL;
 	p = s->port->alloc(s->port->ctx, n);
 	if (!p)
@@ -62,6 +62,39 @@ static bool ctl_set_aside(struct mx_server *s)
 	mx_store_charge(s->store, (s64)(n - s->ctl_used));
 	s->ctl_budget = n;
 	return true;
+}
+
+/* Entries of a table: one for each 2^@shift bytes of the ceiling, so that a small
+ * server's tables are small too. */
+static u32 share_of(const struct mx_server *s, u32 shift, u32 min, u32 max)
+{
+	return (u32)mx_min_u64(mx_max_u64(s->conf.store.ceiling >> shift, min), max);
+}
+
+static bool tables_new(struct mx_server *s)
+{
+	s->nreserves = share_of(s, 21, RESERVES_MIN, RESERVES_MAX);
+	s->nrings = share_of(s, 19, DROPPED_MIN, DROPPED_MAX);
+	s->reserves = mx_srv_alloc(s, s->nreserves * sizeof *s->reserves);
+	s->dropped = mx_srv_alloc(s, s->nrings * sizeof *s->dropped);
+	s->letgo = mx_srv_alloc(s, s->nrings * sizeof *s->letgo);
+	return s->reserves && s->dropped && s->letgo;
+}
+
+static void tables_free(struct mx_server *s)
+{
+	mx_srv_free(s, s->reserves, s->nreserves * sizeof *s->reserves);
+	mx_srv_free(s, s->dropped, s->nrings * sizeof *s->dropped);
+	mx_srv_free(s, s->letgo, s->nrings * sizeof *s->letgo);
+}
+
+/* The endpoint's memory (peers, sessions, members, calls) counts too. */
+static void charge_ep(struct mx_server *s)
+{
+	u64 now = s->ep ? mx_ep_bytes(s->ep) : 0;
+
+	mx_store_charge(s->store, (s64)(now - s->ep_charged));
+	s->ep_charged = now;
 }
 
 /* ---- jobs ---- */
@@ -109,8 +142,8 @@ static bool jobs_new(struct mx_server *s)
 {
 	u32 n = s->conf.jobs, i;
 
-	if (!n)		/* one for each 256 KiB: a share of a small server worth bounding */
-		n = (u32)mx_min_u64(mx_max_u64(s->conf.store.ceiling >> 18, JOBS_MIN), JOBS_DEFAULT);
+	if (!n)
+		n = share_of(s, 19, JOBS_MIN, JOBS_DEFAULT);
 	s->jobs = mx_srv_alloc(s, n * sizeof *s->jobs);
 	if (!s->jobs)
 		return false;
@@ -300,6 +333,7 @@ static void on_tick(struct mx_timer *t, mx_ns now)
 	struct mx_server *s = mx_container_of(t, struct mx_server, tick);
 
 	mx_timer_set(s->ep, t, now + TICK);
+	charge_ep(s);
 	announce(s);
 	on_flush(s, now);
 	mx_care_tick(s, now);
@@ -335,12 +369,13 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 	s->store = mx_store_new(port, &c->store);
 	if (!s->store)
 		goto err;
-	s->reserves = mx_srv_alloc(s, RESERVES_MAX * sizeof *s->reserves);
-	if (!s->reserves || !jobs_new(s) || !ctl_set_aside(s))
+	mx_store_charge(s->store, sizeof *s);
+	if (!tables_new(s) || !jobs_new(s) || !ctl_set_aside(s))
 		goto err;
 	s->ep = mx_ep_new(port, &s->conf.ep, &server_ops, s, now);
 	if (!s->ep || !mx_care_init(s))
 		goto err;
+	charge_ep(s);
 	announce(s);
 	mx_timer_set(s->ep, &s->tick, now + TICK);
 	return s;
@@ -363,7 +398,7 @@ void mx_server_free(struct mx_server *s)
 		mx_ep_free(s->ep);
 	if (s->store) {
 		mx_holders_free(s);
-		mx_srv_free(s, s->reserves, RESERVES_MAX * sizeof *s->reserves);
+		tables_free(s);
 		mx_srv_free(s, s->jobs, s->njobs * sizeof *s->jobs);
 		mx_store_charge(s->store, -(s64)s->ctl_budget);
 		mx_store_free(s->store);

@@ -20,7 +20,7 @@ struct mx_server_conf {
 	u32 volumes_max;		/* descriptors held; default 4096 */
 	mx_ns caretaker_after;		/* a holder gone or silent this long is replaced; default 60 s */
 	u32 jobs;			/* replies that can wait to be sent; default 4096, and one
-					 * for each 256 KiB of a small server */
+					 * for each 512 KiB of a small server */
 };
 struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_server_conf *c, mx_ns now);
 void mx_server_free(struct mx_server *s);

@@ -11,10 +11,12 @@
 #include "claim.h"
 #include "pack.h"
 
-#define RESERVES_MAX	128u
+#define RESERVES_MAX	128u	/* names being made at once; fewer at a small server */
+#define RESERVES_MIN	32u
 #define RESERVE_KEEP	(5 * MX_SEC)
 #define LEASE_MAX_MS	(3600u * 1000)
-#define DROPPED_MAX	1024u
+#define DROPPED_MAX	1024u	/* volumes remembered to be gone; fewer at a small server */
+#define DROPPED_MIN	128u
 #define RECENT_READS	64u
 #define TICK		MX_SEC
 
@@ -116,10 +118,12 @@ struct mx_server {
 	struct mx_held **held;	/* in order of uuid */
 	u32 nheld, held_cap;
 	struct mx_reserve *reserves;
-	struct mx_dropped dropped[DROPPED_MAX];	/* volumes dropped last: not to be sealed anew */
+	u32 nreserves, nrings;		/* entries of reserves; of dropped and of letgo */
+	struct mx_dropped *dropped;	/* volumes dropped last: not to be sealed anew */
 	u32 ndropped;
-	struct mx_letgo letgo[DROPPED_MAX];	/* descriptors let go last: not to come back */
+	struct mx_letgo *letgo;		/* descriptors let go last: not to come back */
 	u32 nletgo;
+	u64 ep_charged;			/* bytes of the endpoint's that are charged to the store */
 	struct mx_care *care;
 	const char *extra;	/* STATS lines of the surrounding */
 };

@@ -7,13 +7,14 @@
  * of). So a number of chunks is kept ahead, and filled up by mx_store_work()
  * between datagrams; a write that finds none is answered BUSY. Chunks that
  * become wholly free serve any kind of object, and go back to the port when
- * more than twice the low-water mark are free.
+ * half as many again as wanted are free.
  */
 #include "store_int.h"
 
 #define CHUNK_HEAD	((sizeof(struct mx_chunk) + 7) & ~(size_t)7)
 #define CHUNKS_LOW_MIN	4u
 #define CHUNKS_LOW_MAX	128u
+#define CHUNK_PAGES	32u	/* a chunk ahead is worth it for so many pages yet to come */
 
 static const u32 obj_size[MX_OBJ_KINDS] = {
 	[MX_OBJ_GROUP] = sizeof(struct mx_group),
@@ -23,7 +24,7 @@ static const u32 obj_size[MX_OBJ_KINDS] = {
 
 void *mx_meta_alloc(struct mx_store *s, u64 bytes, bool vital)
 {
-	u64 more = vital ? s->reserve / 2 * MX_PAGE : 0;
+	u64 more = vital ? mx_store_vital(s) : 0;
 	void *p;
 
 	if (mx_store_room(s) + more < bytes)
@@ -75,10 +76,25 @@ void mx_slab_fini(struct mx_store *s)
 		chunk_free_first(s);
 }
 
-/* Lowering the mark with the room that is left keeps the last chunks' worth for data. */
+/* Fewer as the store fills, so that the last room is for data: what is ahead would
+ * never be used. But what a write was refused for is had. */
+static u32 chunks_wanted(const struct mx_store *s)
+{
+	u64 useful = 1 + mx_store_room(s) / (CHUNK_PAGES * MX_PAGE);
+
+	return mx_max_u32((u32)mx_min_u64(s->chunks_low, useful), s->chunks_short);
+}
+
+bool mx_slab_wants_work(const struct mx_store *s)
+{
+	u32 want = chunks_wanted(s);
+
+	return (s->nfree_chunks < want && mx_store_room(s) >= MX_CHUNK) || s->nfree_chunks > want * 3 / 2;
+}
+
 bool mx_slab_work(struct mx_store *s)
 {
-	while (s->nfree_chunks < s->chunks_low && mx_store_room(s) >= MX_CHUNK) {
+	while (s->nfree_chunks < chunks_wanted(s) && mx_store_room(s) >= MX_CHUNK) {
 		struct mx_chunk *c = mx_meta_alloc(s, MX_CHUNK, false);
 
 		if (!c)
@@ -86,7 +102,8 @@ bool mx_slab_work(struct mx_store *s)
 		mx_list_add_tail(&s->free_chunks, &c->node);
 		s->nfree_chunks++;
 	}
-	while (s->nfree_chunks > 2 * s->chunks_low)
+	/* What goes back makes room, and with it more may be wanted: never all of it. */
+	while (s->nfree_chunks > chunks_wanted(s) * 3 / 2)
 		chunk_free_first(s);
 	return false;
 }
@@ -162,12 +179,15 @@ enum mx_status mx_slab_ready(struct mx_store *s, u32 groups, u32 extents, u32 no
 	u32 chunks = (s->nfree[MX_OBJ_GROUP] < groups) + (s->nfree[MX_OBJ_EXTENT] < extents) +
 		     (s->nfree[MX_OBJ_NODE] < nodes);
 
-	if (chunks <= s->nfree_chunks)
+	if (chunks <= s->nfree_chunks) {
+		s->chunks_short = 0;
 		return MX_OK;
+	}
 	if (mx_store_room(s) < (u64)chunks * MX_CHUNK) {
 		s->st.full++;
 		return MX_ST_FULL;
 	}
+	s->chunks_short = chunks;
 	s->st.busy++;
 	return MX_ST_BUSY;
 }

@@ -36,9 +36,9 @@ struct mx_store *mx_store_new(const struct mx_port *port, const struct mx_store_
 	mx_list_init(&s->vols);
 	mx_list_init(&s->graves);
 	mx_slab_init(s);
-	/* One for each 512 KiB: more would be a noticeable share of a small store. */
+	/* One for each 1 MiB: more would be a noticeable share of a small store. */
 	if (!n)
-		n = (u32)mx_min_u64(mx_max_u64(c->ceiling >> 19, ASMS_MIN), ASMS_DEFAULT);
+		n = (u32)mx_min_u64(mx_max_u64(c->ceiling >> 20, ASMS_MIN), ASMS_DEFAULT);
 	if (!mx_asm_init(s, n)) {
 		port->free(port->ctx, s, sizeof *s);
 		return NULL;
@@ -95,6 +95,11 @@ void mx_store_close(struct mx_store *s)
 u32 mx_store_drops(const struct mx_store *s)
 {
 	return s->drops;
+}
+
+u64 mx_store_vital(const struct mx_store *s)
+{
+	return s->reserve / 2 * MX_PAGE;
 }
 
 void mx_store_charge(struct mx_store *s, s64 bytes)
@@ -303,8 +308,7 @@ bool mx_store_work(struct mx_store *s)
 
 bool mx_store_wants_work(const struct mx_store *s)
 {
-	return s->nfree_chunks < s->chunks_low || s->nfree_chunks > 2 * s->chunks_low ||
-	       !mx_list_empty(&s->graves);
+	return mx_slab_wants_work(s) || !mx_list_empty(&s->graves);
 }
 
 struct mx_svol *mx_svol_next(struct mx_store *s, struct mx_svol *prev)

@@ -25,7 +25,7 @@ struct mx_store_conf {
 	u64 ceiling;		/* bytes, data and bookkeeping together */
 	u32 reserve_pages;	/* for overwrites on a full store; default 64, fewer below 4 MiB */
 	u32 assemblies_max;	/* pages being assembled at once; default one for each
-				 * 512 KiB of the ceiling, at most 4096 */
+				 * 1 MiB of the ceiling, at most 4096 */
 };
 struct mx_store_stats {
 	u64 ceiling, data_bytes, meta_bytes;
@@ -45,7 +45,9 @@ void mx_store_close(struct mx_store *s);
  * bit by bit. To be called from a timer while wants_work. True: more to do now. */
 bool mx_store_work(struct mx_store *s);
 bool mx_store_wants_work(const struct mx_store *s);
-/* Bookkeeping kept elsewhere that counts against the ceiling too. */
+/* Bookkeeping kept elsewhere that counts against the ceiling too; vital: what it may take
+ * beyond the room that is left, because a full server must still be talked to. */
+u64 mx_store_vital(const struct mx_store *s);
 void mx_store_charge(struct mx_store *s, s64 bytes);
 /* Counts dropped volumes: a struct mx_svol * kept is good while it has not changed. */
 u32 mx_store_drops(const struct mx_store *s);

@@ -120,6 +120,7 @@ struct mx_store {
 
 	struct mx_list free_chunks;	/* wholly free, of no kind */
 	u32 nfree_chunks, chunks_low;
+	u32 chunks_short;		/* a write was refused for want of so many */
 	struct mx_list partial[MX_OBJ_KINDS];
 	u32 nfree[MX_OBJ_KINDS];	/* objects free in partial chunks */
 
@@ -137,6 +138,7 @@ struct mx_store {
 /* slab.c */
 void mx_slab_init(struct mx_store *s);
 void mx_slab_fini(struct mx_store *s);
+bool mx_slab_wants_work(const struct mx_store *s);
 bool mx_slab_work(struct mx_store *s);	/* refills; true: lacks chunks it could have */
 /* NULL only if mx_slab_ready was not asked before. */
 void *mx_slab_get(struct mx_store *s, enum mx_obj_kind kind);

@@ -52,6 +52,7 @@ struct cl {
 	long allocs, fail_at;	/* the nth allocation of clients fails; -1: none */
 	bool fail_from;		/* ... and all after it */
 	bool verbose;
+	const struct mx_key *key;	/* all nodes'; NULL: none */
 };
 
 /* A request buffer as a port may have it: a stable copy is taken when asked for. */
@@ -232,6 +233,8 @@ static void cl_conf(struct clnode *n, struct mx_ep_conf *e, const char *name)
 	snprintf(e->node.name, sizeof e->node.name, "%s%d", name, (int)n->id);
 	e->peers_max = 64;
 	e->members_max = 64;
+	if (n->cl->key)
+		e->key = *n->cl->key;
 }
 
 /* Starts, or starts again, node @i as a server of @mib. Its seed is node 0. */
