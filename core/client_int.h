@@ -573,12 +573,16 @@ static inline bool mx_vol_running(const struct mx_vol *v)
 	return v->phase == MX_VP_OPEN || v->phase == MX_VP_CLOSING;
 }
 
-/* volops.c */
+/* resize.c */
 void mx_resize_tick(struct mx_vol *v, mx_ns now);
 bool mx_resize_asks(const struct mx_vol *v);	/* a request of its own is under way */
 void mx_resize_stop(struct mx_vol *v, mx_ns now);
 void mx_resize_edited(struct mx_vol *v, enum mx_status st, mx_ns now);
 void mx_resize_free(struct mx_vol *v);
+void mx_resize_disown(struct mx_vol *v);	/* goes on, but nobody is told of its end */
+void mx_resize_reclaimed(struct mx_vol *v, mx_ns now);
+
+/* volops.c */
 void mx_ops_free(struct mx_client *c);
 
 #endif

@@ -32,6 +32,7 @@ struct mx_opctx {
 	struct mx_client *c;
 	struct mx_vol_op *o;
 	struct mx_timer timer;		/* tick, or the end */
+	struct mx_timer limit;		/* it ends then, whatever it waits for */
 	bool ending;
 	enum mx_status st;
 	char name[MX_NAME_MAX + 1];
@@ -46,9 +47,13 @@ struct mx_opctx {
 	u64 size;
 	struct mx_hstate hstate;
 
-	struct mx_vol *vol;
+	/* resize */
+	struct mx_vol *vol;		/* opened for it */
+	struct mx_vol *own;		/* open here before; lives until sub is done */
 	struct mx_vol_op sub;
-	enum mx_status vol_st;
+	enum mx_status vol_st;		/* to end with once the claim, or vol, is given back */
+	bool cut;			/* ... but then to be opened and shrunk */
+	bool late;			/* given up */
 
 	/* asking */
 	struct mx_ask **asks;
@@ -68,7 +73,8 @@ struct mx_opctx {
 	void (*text)(void *user, const char *text, u32 len);
 	u64 server;
 
-	mx_ns until;			/* recover: for the holders to become three again */
+	mx_ns until;			/* recover: for the holders to become three again; resize:
+					 * for a lease */
 };
 
 /* volops.c */

@@ -4,6 +4,7 @@
 #include "ops_int.h"
 
 #define HEAL_PATIENCE	(20 * MX_SEC)
+#define ALL_PATIENCE	(600 * MX_SEC)	/* all servers are asked, twice, the dead ones too */
 #define POLL		(200 * MX_MS)
 
 static void heal_poll(struct mx_opctx *x, mx_ns now)
@@ -38,5 +39,6 @@ void mx_client_recover(struct mx_client *c, const char *name, struct mx_vol_op *
 	if (!x || !mx_op_claim(x, false, true, now))
 		return;
 	x->claimed = recovered;
+	mx_timer_set(c->ep, &x->limit, now + ALL_PATIENCE);
 	mx_claim_recover(x->claim, x->name, now);
 }

@@ -35,7 +35,8 @@ static void end(struct mx_vol *v, enum mx_status st, const char *err, mx_ns now)
 	v->resize = NULL;
 	if (v->phase == MX_VP_CLOSING)
 		mx_vol_tick_at(v, now);
-	o->done(o, st, st == MX_OK ? NULL : err ? err : mx_status_str(st), now);
+	if (o)
+		o->done(o, st, st == MX_OK ? NULL : err ? err : mx_status_str(st), now);
 }
 
 void mx_resize_free(struct mx_vol *v)
@@ -65,6 +66,43 @@ static void discarded(struct mx_req *r, enum mx_status st)
 	z->discarded = true;
 	z->st = st;
 	mx_vol_tick_at(z->v, 0);	/* at once; not from here: we are being delivered */
+}
+
+void mx_resize_disown(struct mx_vol *v)
+{
+	if (v->resize)
+		v->resize->o = NULL;
+}
+
+/*
+ * The claim was lost and taken again. Somebody may have made the volume larger by
+ * name meanwhile, which harms nobody's data, so that we were not fenced by it
+ * (making it smaller opens it, and would have). A change of ours that is under
+ * way goes on from there.
+ */
+void mx_resize_reclaimed(struct mx_vol *v, mx_ns now)
+{
+	u64 size = mx_claim_desc(v->claim)->size;
+	struct mx_resize *z = v->resize;
+	char line[120];
+	struct mx_text t;
+
+	if (size <= (z ? mx_max_u64(z->old, z->size) : v->size))
+		return;
+	mx_text_init(&t, line, sizeof line);
+	if (extents_of(size) > v->map.nents && !mx_map_resize(&v->map, v->c->port, extents_of(size))) {
+		mx_text_str(&t, "it was made larger, but there is not enough memory for its map; what was "
+				"added cannot be used");
+		mx_vol_event(v, &t, now);
+		return;
+	}
+	if (z) {
+		z->old = size;
+		return;
+	}
+	v->size = size;
+	mx_text_bytes(mx_text_str(&t, "it was made larger by another client: "), size);
+	mx_vol_event(v, &t, now);
 }
 
 /* True when nothing beyond the new end is anywhere any more. */

@@ -148,6 +148,7 @@ static void claim_changed(void *user, enum mx_status st, mx_ns now)
 	if (st == MX_OK) {
 		v->epoch = mx_claim_epoch(v->claim);
 		v->seq = 0;
+		mx_resize_reclaimed(v, now);
 		mx_vs_reseal(v, now);
 		mx_rebuild_again(v, now);
 		if (v->phase == MX_VP_OPEN || v->phase == MX_VP_CLOSING)
@@ -360,7 +361,7 @@ static void work(struct mx_vol *v, mx_ns now)
 	mx_rebuild_check(v, now);
 	if (v->phase == MX_VP_REBUILD || v->phase == MX_VP_RECORD) {
 		if (now >= v->open_until)
-			mx_vol_opened(v, MX_ST_TIMEOUT, now);
+			mx_vol_opened(v, mx_claim_hindrance(v->claim), now);
 		else
 			mx_vol_tick_at(v, v->open_until);
 	}
@@ -388,6 +389,27 @@ static void work(struct mx_vol *v, mx_ns now)
 	}
 }
 
+/*
+ * An owner that was overtaken while it opened is told so, not that it is open; one
+ * whose holders are lost meanwhile, that they are. True: not known yet.
+ */
+static bool open_in_doubt(struct mx_vol *v, mx_ns now)
+{
+	struct mx_text t;
+
+	if (v->open_st != MX_OK || v->fail || mx_claim_state(v->claim) == MX_CLAIM_HELD)
+		return false;
+	if (now < v->open_until) {
+		mx_vol_tick_at(v, now + 50 * MX_MS);
+		return true;
+	}
+	v->phase = MX_VP_FAILED;
+	v->open_st = (u8)mx_claim_hindrance(v->claim);
+	mx_text_init(&t, v->err, sizeof v->err);
+	mx_claim_explain(&t, v->claim, v->name, v->open_st);
+	return false;
+}
+
 static void first_work(struct mx_vol *v, mx_ns now)
 {
 	for (u32 i = 1; i < v->nvs; i++)
@@ -404,11 +426,9 @@ static void tick(struct mx_timer *t, mx_ns now)
 	if (v->phase < MX_VP_RELEASE)
 		work(v, now);
 	mx_client_settle(v->c, now);
-	/* An owner that was overtaken while it opened is told so, not that it is open. */
-	if (v->tell_opened && v->open_st == MX_OK && !v->fail &&
-	    mx_claim_state(v->claim) != MX_CLAIM_HELD) {
-		mx_vol_tick_at(v, now + 50 * MX_MS);
-	} else if (v->tell_opened) {
+	if (v->tell_opened) {
+		if (open_in_doubt(v, now))
+			return;
 		v->tell_opened = false;
 		if (v->open_st == MX_OK && v->fail)
 			v->open_st = v->fail;

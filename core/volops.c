@@ -8,7 +8,9 @@
  */
 #include "ops_int.h"
 
-#define CLAIM_PATIENCE	(15 * MX_SEC)
+#define CLAIM_PATIENCE	(15 * MX_SEC)	/* to find, and to take */
+#define OP_PATIENCE	(60 * MX_SEC)	/* for all of an operation */
+#define RESIZE_PATIENCE	(30 * MX_SEC)	/* ... that has the volume open: without a lease */
 
 /* ---- contexts ---- */
 
@@ -18,6 +20,7 @@ static void op_free(struct mx_opctx *x)
 	const struct mx_port *port = c->port;
 
 	mx_timer_cancel(&x->timer);
+	mx_timer_cancel(&x->limit);
 	mx_asks_free(x);
 	if (x->claim)
 		mx_claim_free(x->claim);
@@ -84,6 +87,26 @@ static void op_timer(struct mx_timer *t, mx_ns now)
 	op_free(x);
 }
 
+/*
+ * What is written under a claim waits for a majority of the holders, however
+ * long; whoever asked for it by name has no way to end it.
+ */
+static void op_limit(struct mx_timer *t, mx_ns now)
+{
+	struct mx_opctx *x = mx_container_of(t, struct mx_opctx, limit);
+	enum mx_status st = x->claim ? mx_claim_hindrance(x->claim) : MX_ST_TIMEOUT;
+	struct mx_text tx;
+
+	if (x->ending)
+		return;
+	if (x->claim && !x->err[0]) {
+		mx_text_init(&tx, x->err, sizeof x->err);
+		mx_claim_explain(&tx, x->claim, x->name, st);
+		mx_text_str(&tx, "; whether this was done shows once they are back");
+	}
+	mx_op_end(x, st, now);
+}
+
 static void no_tick(struct mx_opctx *x, mx_ns now)
 {
 	(void)x;
@@ -104,6 +127,8 @@ struct mx_opctx *mx_op_new(struct mx_client *c, const char *name, struct mx_vol_
 	x->o = o;
 	x->tick = no_tick;
 	mx_timer_init(&x->timer, op_timer);
+	mx_timer_init(&x->limit, op_limit);
+	mx_timer_set(c->ep, &x->limit, now + OP_PATIENCE);
 	mx_list_add_tail(&c->ops_open, &x->node);
 	mx_text_init(&t, x->name, sizeof x->name);
 	mx_text_str(&t, name ? name : "");
@@ -294,16 +319,30 @@ static bool edit_size(struct mx_claim_edit *e, struct mx_desc *d)
 	return true;
 }
 
+/* Gives the claim back, then ends with @st. */
+static void resize_end(struct mx_opctx *x, enum mx_status st, mx_ns now)
+{
+	x->vol_st = st;
+	x->released = true;
+	mx_claim_release(x->claim, now);
+}
+
 static void size_edited(struct mx_claim_edit *e, enum mx_status st, mx_ns now)
 {
 	struct mx_opctx *x = mx_container_of(e, struct mx_opctx, edit);
 
-	if (st != MX_OK) {
+	if (st == MX_OK)
+		resize_end(x, st, now);
+	else
 		mx_op_end(x, st, now);
-		return;
-	}
-	x->released = true;
-	mx_claim_release(x->claim, now);
+}
+
+static void keep_err(struct mx_opctx *x, const char *err)
+{
+	struct mx_text t;
+
+	mx_text_init(&t, x->err, sizeof x->err);
+	mx_text_str(&t, err);
 }
 
 static void vol_closed(void *user, mx_ns now)
@@ -316,27 +355,67 @@ static void vol_closed(void *user, mx_ns now)
 static void vol_resized(struct mx_vol_op *o, enum mx_status st, const char *err, mx_ns now)
 {
 	struct mx_opctx *x = o->user;
+
+	if (x->late)
+		return;			/* it is being closed, which ended this */
+	x->vol_st = st;
+	if (st != MX_OK && err)
+		keep_err(x, err);
+	if (x->vol)
+		mx_vol_close(x->vol, now);
+	else
+		mx_op_end(x, st, now);
+}
+
+/*
+ * An open volume waits for its holders for as long as its user does. The user of
+ * an operation by name cannot end it: it ends when the lease has lapsed for so
+ * long that most holders must be gone.
+ */
+static void resize_watch(struct mx_opctx *x, mx_ns now)
+{
+	struct mx_vol *v = x->vol ? x->vol : x->own;
 	struct mx_text t;
 
-	x->vol_st = st;
-	if (st != MX_OK && err) {
-		mx_text_init(&t, x->err, sizeof x->err);
-		mx_text_str(&t, err);
+	if (mx_claim_lease_until(v->claim) > now)
+		x->until = now + RESIZE_PATIENCE;
+	if (now < x->until) {
+		mx_timer_set(x->c->ep, &x->timer, now + MX_SEC);
+		return;
 	}
-	mx_vol_close(x->vol, now);
+	x->late = true;
+	x->vol_st = mx_claim_hindrance(v->claim);
+	mx_text_init(&t, x->err, sizeof x->err);
+	mx_claim_explain(&t, v->claim, x->name, x->vol_st);
+	mx_text_str(&t, "; whether its size was changed shows once they are back");
+	if (x->vol) {
+		mx_vol_close(x->vol, now);
+	} else {
+		mx_resize_disown(v);
+		mx_op_end(x, x->vol_st, now);
+	}
+}
+
+static void resize_vol(struct mx_opctx *x, struct mx_vol *v, mx_ns now)
+{
+	mx_timer_cancel(&x->limit);
+	x->tick = resize_watch;
+	x->until = now + RESIZE_PATIENCE;
+	mx_timer_set(x->c->ep, &x->timer, now + MX_SEC);
+	x->sub.done = vol_resized;
+	x->sub.user = x;
+	mx_vol_resize(v, x->size, &x->sub, now);
 }
 
 static void vol_opened(void *user, enum mx_status st, mx_ns now)
 {
 	struct mx_opctx *x = user;
-	struct mx_text t;
 
 	if (st == MX_OK) {
-		mx_vol_resize(x->vol, x->size, &x->sub, now);
+		resize_vol(x, x->vol, now);
 		return;
 	}
-	mx_text_init(&t, x->err, sizeof x->err);
-	mx_text_str(&t, mx_vol_error(x->vol));
+	keep_err(x, mx_vol_error(x->vol));
 	mx_op_end(x, st, now);
 }
 
@@ -351,36 +430,77 @@ static void shrink(struct mx_opctx *x, mx_ns now)
 	vc.open_timeout = CLAIM_PATIENCE;
 	vc.fail_after = CLAIM_PATIENCE;
 	vc.ios = 32;
-	x->sub.done = vol_resized;
-	x->sub.user = x;
+	mx_timer_cancel(&x->limit);	/* each step of it has its own */
 	x->vol = mx_vol_open(x->c, x->name, &vc, &ops, x, now);
 	if (!x->vol)
 		mx_op_end_why(x, MX_ST_NOMEM, ": not enough memory", now);
 }
 
-static void resize_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
+static void too_large(struct mx_opctx *x)
 {
-	const struct mx_desc *d;
+	struct mx_text t;
 
-	if (st != MX_OK || x->released) {
-		mx_op_end(x, st, now);
-		return;
+	mx_text_init(&t, x->err, sizeof x->err);
+	mx_text_str(mx_text_str(mx_text_str(&t, "volume '"), x->name), "' is larger than that now; "
+		    "shrinking cuts data off, so it must be asked for ('--shrink')");
+}
+
+/* Is it open in this very client? Then its owner is who changes the size. */
+static bool resize_own(struct mx_opctx *x, mx_ns now)
+{
+	const u8 *uuid = mx_claim_desc(x->claim)->uuid;
+	struct mx_list *n;
+
+	mx_list_for_each(n, &x->c->vols) {
+		struct mx_vol *v = mx_list_entry(n, struct mx_vol, node);
+
+		if (v->phase != MX_VP_OPEN || v->fail || memcmp(v->uuid, uuid, MX_UUID))
+			continue;
+		x->own = v;
+		if (x->size < v->size && !x->shrink_ok) {
+			too_large(x);
+			mx_op_end(x, MX_ST_INVALID, now);
+		} else {
+			resize_vol(x, v, now);
+		}
+		return true;
 	}
-	d = mx_claim_desc(x->claim);
-	if (mx_claim_state(x->claim) != MX_CLAIM_FOUND) {
+	return false;
+}
+
+/* What was found is one holder's word, who may have missed the last version: which
+ * way the size goes is said by the claim alone. */
+static void resize_held(struct mx_opctx *x, mx_ns now)
+{
+	u64 size = mx_claim_desc(x->claim)->size;
+
+	if (size < x->size) {
 		x->edit.edit = edit_size;
 		x->edit.done = size_edited;
 		mx_claim_edit(x->claim, &x->edit, now);
-	} else if (d->size == x->size) {
-		mx_op_end(x, MX_OK, now);
-	} else if (d->size < x->size) {
-		mx_claim_take(x->claim, now);
-	} else if (!x->shrink_ok) {
-		mx_op_end_why(x, MX_ST_INVALID, " is larger than that now; shrinking cuts data off, so it "
-			      "must be asked for ('--shrink')", now);
+	} else if (size > x->size && !x->shrink_ok) {
+		too_large(x);
+		resize_end(x, MX_ST_INVALID, now);
 	} else {
-		shrink(x, now);
+		x->cut = size > x->size;
+		resize_end(x, MX_OK, now);
 	}
+}
+
+static void resize_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
+{
+	if (x->released && x->cut)
+		shrink(x, now);
+	else if (x->released)
+		mx_op_end(x, x->vol_st, now);
+	else if (st == MX_ST_OWNED && mx_claim_owner_is_us(x->claim) && resize_own(x, now))
+		return;			/* it was being opened when we began */
+	else if (st != MX_OK)
+		mx_op_end(x, st, now);
+	else if (mx_claim_state(x->claim) != MX_CLAIM_FOUND)
+		resize_held(x, now);
+	else if (!resize_own(x, now))
+		mx_claim_take(x->claim, now);
 }
 
 void mx_client_resize(struct mx_client *c, const char *name, u64 size, bool shrink_ok,
