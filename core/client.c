@@ -224,7 +224,8 @@ static void ep_member(void *user, struct mx_member *m, mx_ns now)
 
 /* ---- life ---- */
 
-struct mx_client *mx_client_new(const struct mx_port *port, const struct mx_client_conf *conf, mx_ns now)
+struct mx_client *mx_client_new(const struct mx_port *port, const struct mx_client_conf *conf,
+				mx_ns now)
 {
 	struct mx_client *c = port->alloc(port->ctx, sizeof *c);
 

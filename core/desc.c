@@ -228,7 +228,8 @@ static void get_srvref(struct mx_get *r, struct mx_srvref *s, bool enrolled)
 
 u32 mx_desc_encoded(const struct mx_desc *d)
 {
-	return DESC_FIXED + SRVREF_WIRE * (d->nholders + d->nprev + d->nenrolled) + DEAD_WIRE * d->ndead;
+	return DESC_FIXED + SRVREF_WIRE * (d->nholders + d->nprev + d->nenrolled) +
+	       DEAD_WIRE * d->ndead;
 }
 
 static void put_desc_fixed(struct mx_put *w, const struct mx_desc_head *d)

@@ -54,7 +54,8 @@ struct mx_desc {
 		u32 owned;		/* 1: owner below uses it; 0: released */
 		u64 version;
 		struct mx_node owner;	/* who claimed @epoch */
-		u64 last_writer, last_writer_inc;	/* last data owner: may claim again if none came between */
+		u64 last_writer;	/* last data owner: may claim again if none came between */
+		u64 last_writer_inc;
 		u32 config;		/* counts changes of the holder set */
 		u32 nholders;
 		u32 nenrolled;
@@ -74,7 +75,8 @@ u32 mx_desc_encode(u8 *p, u32 cap, const struct mx_desc *d);	/* 0: does not fit 
  * just as much, and keeps only that. */
 bool mx_desc_head_decode(const u8 *p, u32 len, struct mx_desc_head *d);
 bool mx_desc_decode(const u8 *p, u32 len, struct mx_desc *d, u32 *used);
-bool mx_name_valid(const char *name);	/* 1..63 of [A-Za-z0-9._:+@-] with '/' inside, not starting with '-' or '.' or '/' */
+/* 1..63 of [A-Za-z0-9._:+@-] with '/' inside, not starting with '-' or '.' or '/' */
+bool mx_name_valid(const char *name);
 int mx_desc_cmp(const struct mx_desc *a, const struct mx_desc *b);	/* by (epoch, version) */
 /* Index in enrolled/holders of (id, incarnation), or -1. */
 int mx_desc_enrolled(const struct mx_desc *d, u64 id, u64 incarnation);
@@ -131,7 +133,7 @@ struct mx_prepare_req { u8 uuid[MX_UUID]; u32 epoch; u32 flags; struct mx_node c
 /* OK + hstate | OWNED + hstate | BEHIND + hstate | NOT_HOLDER | DELETED + hstate */
 
 struct mx_accept_req { u32 lease_ms; u32 zero; struct mx_node claimant;
-	const struct mx_desc *desc;	/* decoded: NULL, its head apart, its bytes from MX_ACCEPT_FIXED on */
+	const struct mx_desc *desc;	/* decoded: NULL; its head apart, its bytes at MX_ACCEPT_FIXED */
 };
 /* OK | BEHIND + hstate | NOT_HOLDER (neither known here nor in desc->holders) */
 
@@ -176,7 +178,9 @@ struct mx_bits_get_req { u8 uuid[MX_UUID]; u32 epoch; u32 chunk; };
  * round (version), 4096 bytes */
 #define MX_BITS_GET_FIXED	16u
 
-struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant; const struct mx_desc *desc; };	/* likewise */
+struct mx_seal_req { u32 epoch; u32 zero; struct mx_node claimant;
+	const struct mx_desc *desc;	/* likewise */
+};
 /* OK + u64 extents | FENCED + u32 epoch, u32 0 | NOT_ENROLLED (this incarnation is not in desc) */
 
 struct mx_list_ext_req { u8 uuid[MX_UUID]; u32 epoch; u32 from; };

@@ -379,13 +379,15 @@ bool mx_peer_tx(struct mx_peer *p, mx_ns now, struct mx_tx *tx);
 void mx_peer_send_ctl(struct mx_peer *p, struct mx_txm *m);
 
 /* call.c, icall.c */
-void mx_call_rx(struct mx_peer *p, const struct mx_head *h, const u8 *head, const u8 *payload, mx_ns now);
+void mx_call_rx(struct mx_peer *p, const struct mx_head *h, const u8 *head, const u8 *payload,
+		mx_ns now);
 void mx_calls_kick(struct mx_peer *p, mx_ns now);
 void mx_calls_end(struct mx_peer *p, enum mx_status st, mx_ns now);
 enum mx_fill mx_ctl_fill(struct mx_room *r, const struct mx_head *proto, struct mx_ctl *c,
 			 const u8 *body, u32 *off);
 bool mx_ctl_gather(u8 *body, u64 *have, const struct mx_ctl *c, const u8 *payload, u32 plen);
-void mx_icall_rx(struct mx_peer *p, const struct mx_head *h, const u8 *head, const u8 *payload, mx_ns now);
+void mx_icall_rx(struct mx_peer *p, const struct mx_head *h, const u8 *head, const u8 *payload,
+		 mx_ns now);
 void mx_icalls_drop(struct mx_peer *p);
 void mx_icall_sweep(struct mx_timer *t, mx_ns now);
 

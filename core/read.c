@@ -8,10 +8,11 @@
 #define HOLE_RUN	4096u		/* extents looked at for one block status */
 
 /* What a read finds. Where no write was acknowledged by the server there is nothing
- * yet (one that was given up and may have got there is not shown), or (a lost extent being placed anew) still nothing but loss: the server, who
- * may not know of the extent at all, would call both a hole. Where one was, but the
- * bit does not say so yet, the read waits for that: what was once read must not be
- * a hole after a crash. */
+ * yet (one that was given up and may have got there is not shown), or, in a lost
+ * extent being placed anew, still nothing but loss: the server, who may not know of
+ * the extent at all, would call both a hole. Where one was, but the bit does not say
+ * so yet, the read waits for that: what was once read must not be a hole after a
+ * crash. */
 enum mx_ext_state mx_seen_as(const struct mx_ent *e)
 {
 	if (e->state != MX_EXT_PLACED)
@@ -25,7 +26,7 @@ static void hole_run(struct mx_vol *v, struct mx_blkstat_req *r)
 {
 	u32 e = (u32)(r->off >> MX_EXTENT_SHIFT), n = 0;
 
-	for (; n < HOLE_RUN && e < v->map.nents && mx_seen_as(mx_map_at(&v->map, e)) == MX_EXT_HOLE; n++)
+	while (n++ < HOLE_RUN && e < v->map.nents && mx_seen_as(mx_map_at(&v->map, e)) == MX_EXT_HOLE)
 		e++;
 	mx_stat_set(v, r, MX_PAGE_HOLE, (u64)e << MX_EXTENT_SHIFT);
 }

@@ -116,7 +116,8 @@ static bool part_begin(struct mx_vol *v, struct mx_req *r, u32 extent, u32 first
 /* True: all of it is under way, or done. */
 static bool split(struct mx_vol *v, struct mx_req *r, mx_ns now)
 {
-	u64 end = r->off + r->len, most = r->op <= MX_REQ_WRITE ? MX_IO_BLOCKS_MAX * MX_BLOCK : MX_EXTENT;
+	u64 most = r->op <= MX_REQ_WRITE ? MX_IO_BLOCKS_MAX * MX_BLOCK : MX_EXTENT;
+	u64 end = r->off + r->len;
 	u32 budget = SPLIT_BUDGET;
 
 	while (r->next_off < end) {

@@ -89,7 +89,8 @@ bool mx_slab_wants_work(const struct mx_store *s)
 {
 	u32 want = chunks_wanted(s);
 
-	return (s->nfree_chunks < want && mx_store_room(s) >= MX_CHUNK) || s->nfree_chunks > want * 3 / 2;
+	return (s->nfree_chunks < want && mx_store_room(s) >= MX_CHUNK) ||
+	       s->nfree_chunks > want * 3 / 2;
 }
 
 bool mx_slab_work(struct mx_store *s)

@@ -543,7 +543,9 @@ static void drop_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 		mx_act_dropped(s, s->drop_extent, s->drop_gen, now);
 		mx_client_kick(v->c, now);
 	} else if (v->nundead < MX_UNDEAD_MAX) {
-		v->undead[v->nundead++] = (struct mx_deadref){ s->id, s->inc, s->drop_extent, s->drop_gen };
+		v->undead[v->nundead++] = (struct mx_deadref){
+			s->id, s->inc, s->drop_extent, s->drop_gen,
+		};
 		mx_vol_sync_desc(v, now);
 	}
 	if (s->voided && !s->nleft && !s->relist)

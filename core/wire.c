@@ -140,6 +140,12 @@ static u32 finish(u8 *p, struct mx_head *h, u32 hlen, u32 plen)
 	return hlen;
 }
 
+/* A message of this type and length, without payload? */
+static bool bare(const struct mx_head *h, u16 type, u32 hlen)
+{
+	return h->type == type && h->hlen == hlen && !h->plen;
+}
+
 /* A run of blocks inside one extent. */
 static bool run_ok(u32 first, u32 nblocks, u32 max)
 {
@@ -158,7 +164,7 @@ bool mx_read_decode(const u8 *p, const struct mx_head *h, struct mx_read *m)
 {
 	bool want = h->flags & MX_F_WANT;
 
-	if (h->type != MX_READ || h->hlen != (want ? 80 : 48) || h->plen)
+	if (!bare(h, MX_READ, want ? 80 : 48))
 		return false;
 	memcpy(m->uuid, p + 16, MX_UUID);
 	m->epoch = mx_ld32(p + 32);
@@ -296,7 +302,7 @@ u32 mx_write_encode(u8 *p, struct mx_head *h, const struct mx_write *m, const u3
 
 bool mx_zero_decode(const u8 *p, const struct mx_head *h, struct mx_zero *m)
 {
-	if (h->type != MX_ZERO || h->hlen != 56 || h->plen)
+	if (!bare(h, MX_ZERO, 56))
 		return false;
 	memcpy(m->uuid, p + 16, MX_UUID);
 	m->num = mx_ld64(p + 32);
@@ -324,7 +330,7 @@ u32 mx_zero_encode(u8 *p, struct mx_head *h, const struct mx_zero *m)
 
 bool mx_write_ack_decode(const u8 *p, const struct mx_head *h, struct mx_write_ack *m)
 {
-	if (h->type != MX_WRITE_ACK || h->hlen != 32 || h->plen)
+	if (!bare(h, MX_WRITE_ACK, 32))
 		return false;
 	m->first = mx_ld16(p + 16);
 	m->nblocks = mx_ld16(p + 18);
@@ -346,7 +352,7 @@ u32 mx_write_ack_encode(u8 *p, struct mx_head *h, const struct mx_write_ack *m)
 
 bool mx_blkstat_decode(const u8 *p, const struct mx_head *h, struct mx_blkstat *m)
 {
-	if (h->type != MX_BLKSTAT || h->hlen != 48 || h->plen)
+	if (!bare(h, MX_BLKSTAT, 48))
 		return false;
 	memcpy(m->uuid, p + 16, MX_UUID);
 	m->epoch = mx_ld32(p + 32);
@@ -369,7 +375,7 @@ u32 mx_blkstat_encode(u8 *p, struct mx_head *h, const struct mx_blkstat *m)
 
 bool mx_blkstat_data_decode(const u8 *p, const struct mx_head *h, struct mx_blkstat_data *m)
 {
-	if (h->type != MX_BLKSTAT_DATA || h->hlen != 88 || h->plen)
+	if (!bare(h, MX_BLKSTAT_DATA, 88))
 		return false;
 	m->zero = 0;
 	memcpy(m->kinds, p + 24, sizeof m->kinds);
@@ -459,7 +465,7 @@ void mx_hello_encode(u8 *p, struct mx_head *h, const struct mx_hello *m)
 
 bool mx_welcome_decode(const u8 *p, const struct mx_head *h, struct mx_welcome *m)
 {
-	if (h->type != MX_WELCOME || h->hlen != MX_WELCOME_HEAD || h->plen)
+	if (!bare(h, MX_WELCOME, MX_WELCOME_HEAD))
 		return false;
 	m->head = p;
 	m->node = p + 16;
@@ -500,7 +506,7 @@ void mx_welcome_encode(u8 *p, struct mx_head *h, const struct mx_welcome *m)
 
 bool mx_retry_decode(const u8 *p, const struct mx_head *h, struct mx_retry *m)
 {
-	if (h->type != MX_RETRY || h->hlen != MX_RETRY_HEAD || h->plen)
+	if (!bare(h, MX_RETRY, MX_RETRY_HEAD))
 		return false;
 	m->client_random = p + 16;
 	m->cookie = p + 48;
@@ -517,7 +523,7 @@ void mx_retry_encode(u8 *p, struct mx_head *h, const struct mx_retry *m)
 
 bool mx_rejectmsg_decode(const u8 *p, const struct mx_head *h, struct mx_rejectmsg *m)
 {
-	if (h->type != MX_REJECT || h->hlen != MX_REJECT_HEAD || h->plen)
+	if (!bare(h, MX_REJECT, MX_REJECT_HEAD))
 		return false;
 	m->client_random = p + 16;
 	m->major = mx_ld16(p + 48);
@@ -537,7 +543,7 @@ void mx_rejectmsg_encode(u8 *p, struct mx_head *h, const struct mx_rejectmsg *m)
 
 bool mx_announce_decode(const u8 *p, const struct mx_head *h, struct mx_announce *m)
 {
-	if (h->type != MX_ANNOUNCE || h->hlen != MX_ANNOUNCE_HEAD || h->plen)
+	if (!bare(h, MX_ANNOUNCE, MX_ANNOUNCE_HEAD))
 		return false;
 	m->head = p;
 	m->member = p + 16;
