@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,32 +76,6 @@ static void catch_signals(void)
 
 /* ---- port ---- */
 
-static void *port_alloc(void *ctx, size_t size)
-{
-	return calloc(1, size);
-}
-
-static void port_free(void *ctx, void *p, size_t size)
-{
-	free(p);
-}
-
-static void port_random(void *ctx, void *buf, size_t len)
-{
-	u8 *p = buf;
-
-	while (len) {
-		ssize_t n = getrandom(p, len, 0);
-
-		if (n < 0 && errno != EINTR)
-			abort();	/* no session may do without; it does not happen on Linux */
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-}
-
 static void *port_page_get(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -140,7 +113,7 @@ static void derive_id(struct daemon *d)
 		close(fd);
 	}
 	if (n <= 0) {
-		port_random(NULL, &d->node.id, sizeof d->node.id);
+		mxp_random(NULL, &d->node.id, sizeof d->node.id);
 		return;
 	}
 	strcpy(what.name, d->opt.name);
@@ -180,7 +153,7 @@ static void stored_id(struct daemon *d)
 		d->node.id = id;
 		return;
 	}
-	port_random(NULL, &d->node.id, sizeof d->node.id);
+	mxp_random(NULL, &d->node.id, sizeof d->node.id);
 	f = fopen(file, "wxe");
 	if (!f || fprintf(f, "%016llx\n", (unsigned long long)d->node.id) < 0 || fclose(f))
 		fail("cannot write %s: %s; give the user memxd runs as write access, or leave out "
@@ -190,7 +163,7 @@ static void stored_id(struct daemon *d)
 static void identify(struct daemon *d)
 {
 	strcpy(d->node.name, d->opt.name);
-	port_random(NULL, &d->node.incarnation, sizeof d->node.incarnation);
+	mxp_random(NULL, &d->node.incarnation, sizeof d->node.incarnation);
 	if (d->opt.state_dir)
 		stored_id(d);
 	else
@@ -295,10 +268,10 @@ static void make_server(struct daemon *d)
 		.store.ceiling = d->opt.memory,
 	};
 
-	d->port = (struct mx_port){
-		.ctx = d, .alloc = port_alloc, .free = port_free, .random = port_random,
-		.page_get = port_page_get, .page_put = port_page_put, .log = port_log,
-	};
+	mxp_port_init(&d->port, d);
+	d->port.page_get = port_page_get;
+	d->port.page_put = port_page_put;
+	d->port.log = port_log;
 	d->pages = pages_new(d->opt.memory);
 	if (d->pages)
 		d->server = mx_server_new(&d->port, &c, mxp_now());

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 #include "net/posix/client_int.h"
 #include "net/posix/key.h"
@@ -33,32 +32,6 @@ mx_ns memx_now(void)
 
 /* ---- port ---- */
 
-static void *port_alloc(void *ctx, size_t size)
-{
-	return calloc(1, size);
-}
-
-static void port_free(void *ctx, void *p, size_t size)
-{
-	free(p);
-}
-
-static void port_random(void *ctx, void *buf, size_t len)
-{
-	u8 *p = buf;
-
-	while (len) {
-		ssize_t n = getrandom(p, len, 0);
-
-		if (n < 0 && errno != EINTR)
-			abort();	/* no session may do without; it does not happen on Linux */
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-}
-
 static void port_log(void *ctx, int level, const char *line)
 {
 	struct memx *m = ctx;
@@ -69,10 +42,7 @@ static void port_log(void *ctx, int level, const char *line)
 
 static void make_port(struct memx *m)
 {
-	m->port.ctx = m;
-	m->port.alloc = port_alloc;
-	m->port.free = port_free;
-	m->port.random = port_random;
+	mxp_port_init(&m->port, m);
 	m->port.log = port_log;
 	memx_port_buffers(&m->port);
 	m->net.buf = &memx_buf_ops;
@@ -282,8 +252,8 @@ static int make_core(struct setup *s, const struct memx_opts *o, char **err)
 	};
 	struct mx_ep *ep;
 
-	port_random(NULL, &c.ep.node.id, sizeof c.ep.node.id);
-	port_random(NULL, &c.ep.node.incarnation, sizeof c.ep.node.incarnation);
+	mxp_random(NULL, &c.ep.node.id, sizeof c.ep.node.id);
+	mxp_random(NULL, &c.ep.node.incarnation, sizeof c.ep.node.incarnation);
 	if (o->node_name)
 		snprintf(c.ep.node.name, sizeof c.ep.node.name, "%s", o->node_name);
 	else

@@ -199,6 +199,9 @@ unsigned mxp_deliver(struct mxp_net *n, mx_ns now);
 void mxp_flush(struct mxp_net *n, mx_ns now);
 
 /* ---- driving (loop.c) ---- */
+/* What every program gives the core: memory from malloc, random bytes from the kernel. */
+void mxp_port_init(struct mx_port *port, void *ctx);
+void mxp_random(void *ctx, void *buf, size_t len);
 mx_ns mxp_now(void);			/* CLOCK_MONOTONIC */
 /* Sockets marked ready -> endpoint, timers, sends. Returns datagrams received. */
 unsigned mxp_step(struct mxp_net *n);
