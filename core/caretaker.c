@@ -11,7 +11,8 @@
  *	ASK	too few of them answer: ask all servers, one may remember more
  *	CLAIM	an admin claim; while it is held it heals the holders by itself, or
  *		writes a tombstone that has no majority yet to one
- *	DROP	a tombstone with a majority: DROP_VOLUME at every server enrolled
+ *	DROP	a tombstone with a majority: DROP_VOLUME at every server enrolled, and
+ *		at the holders, of whom one may have missed it
  *	FORGET	all have dropped it: the other holders, then we, forget it
  *
  * Holders take turns by their place in the descriptor, so that mostly one of
@@ -424,12 +425,12 @@ static void drop_start(struct round *r, enum phase phase)
 static bool drop_push(struct round *r, mx_ns now)
 {
 	bool drop = r->phase == DROP;
-	u32 n = drop ? r->d->nenrolled : r->d->nholders;
-	const struct mx_srvref *list = drop ? r->d->enrolled : r->d->holders;
+	u32 enrolled = drop ? r->d->nenrolled : 0, n = enrolled + r->d->nholders;
 	struct slot *sl;
 
 	for (; r->next < n && (sl = slot_free(r)); r->next++) {
-		const struct mx_srvref *ref = &list[r->next];
+		const struct mx_srvref *ref = r->next < enrolled ? &r->d->enrolled[r->next] :
+					      &r->d->holders[r->next - enrolled];
 
 		if (known_reborn(r->s, ref) || (drop && ref->state == MX_ENR_GONE))
 			continue;
@@ -456,7 +457,8 @@ static void drop_poll(struct round *r, mx_ns now)
 			drop_start(r, FORGET);
 		return;
 	}
-	/* A holder that did not hear it finds by itself that the others forgot. */
+	/* A holder that did not hear it has a tombstone, and finds by itself that the
+	 * others forgot. */
 	let_go(r);
 }
 

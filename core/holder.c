@@ -111,6 +111,47 @@ void mx_holders_free(struct mx_server *s)
 	mx_srv_free(s, s->held, s->held_cap * sizeof *s->held);
 }
 
+/*
+ * The volume's deletion has been decided, under @epoch. A tombstone stays, for its
+ * caretaker to see that all drop the volume; who has missed it lets go here, so
+ * that nobody takes the volume for a live one once the tombstones are forgotten.
+ * False: it is older than what is held.
+ */
+bool mx_held_deleted(struct mx_server *s, const u8 *uuid, u32 epoch)
+{
+	struct mx_held *h = mx_held_find(s, uuid);
+
+	if (!h || mx_ld32(h->desc + MX_DESC_STATE) != MX_VOL_LIVE)
+		return true;
+	if (epoch < mx_ld32(h->desc + MX_DESC_EPOCH))
+		return false;
+	mx_held_drop(s, h);
+	return true;
+}
+
+/* A server that never answers keeps a tombstone for ever. Only so many are kept:
+ * the oldest is forgotten, and what such a server has of it stays there until it
+ * restarts. */
+static void limit_tombs(struct mx_server *s, const struct mx_held *new)
+{
+	struct mx_held *oldest = NULL;
+	u32 n = 0;
+
+	for (u32 i = 0; i < s->nheld; i++) {
+		struct mx_held *h = s->held[i];
+
+		if (h == new || mx_ld32(h->desc + MX_DESC_STATE) != MX_VOL_DELETED)
+			continue;
+		n++;
+		if (!oldest || h->buried_at < oldest->buried_at)
+			oldest = h;
+	}
+	if (n < TOMBS_MAX)
+		return;
+	mx_drop_volume(s, oldest->uuid, mx_ld32(oldest->desc + MX_DESC_EPOCH));
+	mx_held_drop(s, oldest);
+}
+
 bool mx_held_desc(struct mx_server *s, const struct mx_held *h, struct mx_desc *d)
 {
 	(void)s;
@@ -463,6 +504,10 @@ enum mx_status mx_call_accept(struct mx_ccall *c)
 	h->promised = d.epoch;
 	h->promised_to = r.claimant;
 	h->checked_at = c->now;
+	if (d.state == MX_VOL_DELETED && !h->buried_at) {
+		h->buried_at = c->now;
+		limit_tombs(s, h);
+	}
 	lease_set(h, &r.claimant, r.lease_ms, c->now);
 	return MX_OK;
 }

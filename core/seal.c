@@ -179,6 +179,8 @@ enum mx_status mx_call_drop_volume(struct mx_ccall *c)
 	v = mx_svol_get(c->s->store, r.uuid);
 	if (v && r.epoch < mx_svol_epoch(v))
 		return fenced(c, mx_svol_epoch(v));
+	if (!mx_held_deleted(c->s, r.uuid, r.epoch))
+		return fenced(c, r.epoch + 1);
 	mx_drop_volume(c->s, r.uuid, r.epoch);
 	return MX_OK;
 }

@@ -17,6 +17,7 @@
 #define LEASE_MAX_MS	(3600u * 1000)
 #define DROPPED_MAX	1024u	/* volumes remembered to be gone; fewer at a small server */
 #define DROPPED_MIN	128u
+#define TOMBS_MAX	256u		/* deleted volumes whose descriptor is kept */
 #define RECENT_READS	64u
 #define TICK		MX_SEC
 
@@ -78,6 +79,7 @@ struct mx_held {
 	struct mx_node promised_to;
 	u64 lease_id, lease_inc;	/* whose lease; meaningful while it lives */
 	mx_ns lease_until;	/* 0: none */
+	mx_ns buried_at;	/* a tombstone since */
 	mx_ns quiet_since;	/* no lease, no vote since; for the caretaker */
 	struct mx_bitmap bits;
 	struct mx_bitmap fill;	/* being filled, for bits */
@@ -205,6 +207,7 @@ enum mx_status mx_call_recover_list(struct mx_ccall *c);
 struct mx_held *mx_held_find(struct mx_server *s, const u8 *uuid);
 void mx_held_drop(struct mx_server *s, struct mx_held *h);
 bool mx_held_leased(const struct mx_held *h, mx_ns now);
+bool mx_held_deleted(struct mx_server *s, const u8 *uuid, u32 epoch);
 bool mx_held_desc(struct mx_server *s, const struct mx_held *h, struct mx_desc *d);
 enum mx_status mx_call_lookup(struct mx_ccall *c);
 enum mx_status mx_call_list(struct mx_ccall *c);

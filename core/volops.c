@@ -285,6 +285,13 @@ static void deleted(struct mx_claim_edit *e, enum mx_status st, mx_ns now)
 	for (u32 i = 0; i < d->nenrolled; i++)
 		if (d->enrolled[i].state != MX_ENR_GONE)
 			mx_ask(x, &d->enrolled[i].addr, MX_OP_DROP_VOLUME, x->small, x->small_len, now);
+	/* A holder may have missed it: nobody forgets while one has it live. */
+	for (u32 i = 0; i < d->nholders; i++) {
+		int at = mx_desc_enrolled(d, d->holders[i].id, d->holders[i].incarnation);
+
+		if (at < 0 || d->enrolled[at].state == MX_ENR_GONE)
+			mx_ask(x, &d->holders[i].addr, MX_OP_DROP_VOLUME, x->small, x->small_len, now);
+	}
 	dropped(x, now);
 }
 

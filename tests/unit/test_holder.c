@@ -233,6 +233,49 @@ static void deleted__only_admins_prepare_and_the_name_is_free(void **state)
 	w_free(w);
 }
 
+static void deleted__who_missed_it_lets_go(void **state)
+{
+	struct world *w = up(2);
+	struct mx_desc *d = w_desc(w, "vm1", 7, 2);
+
+	(void)state;
+	assert_int_equal(accept_by(w, 1, d, 4, 9, 0, 9), MX_OK);
+	assert_int_equal(accept_by(w, 2, d, 4, 9, 0, 9), MX_OK);
+	d->state = MX_VOL_DELETED;
+	assert_int_equal(accept_by(w, 1, d, 5, 10, 0, 8), MX_OK);
+	assert_int_equal(w_drop(w, 2, MX_OP_DROP_VOLUME, d->uuid, 3), MX_ST_FENCED);
+	assert_non_null(mx_held_find(w->srv[2], d->uuid));
+	assert_int_equal(w_drop(w, 2, MX_OP_DROP_VOLUME, d->uuid, 5), MX_OK);
+	assert_null(mx_held_find(w->srv[2], d->uuid));
+	assert_int_equal(prepare(w, 2, d->uuid, 6, 0, 1), MX_ST_DELETED);
+	/* A tombstone is kept until it is told to be forgotten. */
+	assert_int_equal(w_drop(w, 1, MX_OP_DROP_VOLUME, d->uuid, 5), MX_OK);
+	assert_non_null(mx_held_find(w->srv[1], d->uuid));
+	free(d);
+	w_free(w);
+}
+
+static void deleted__not_more_tombstones_than_so_many(void **state)
+{
+	struct world *w = up(1);
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < TOMBS_MAX + 40; i++) {
+		struct mx_desc *d = w_desc(w, "vm1", 7, 1);
+
+		mx_st32(d->uuid, i + 1);
+		d->state = MX_VOL_DELETED;
+		assert_int_equal(accept_by(w, 1, d, 2, 2, 0, 8), MX_OK);
+		net_for(&w->net, 10 * MX_MS);
+		assert_true(w->srv[1]->nheld <= TOMBS_MAX);
+		assert_non_null(mx_held_find(w->srv[1], d->uuid));
+		free(d);
+	}
+	assert_int_equal(w->srv[1]->nheld, TOMBS_MAX);
+	w_free(w);
+}
+
 static void lookup__two_uuids_of_one_name(void **state)
 {
 	struct world *w = up(1);
@@ -712,6 +755,28 @@ static void care__a_deletion_is_finished(void **state)
 	w_free(w);
 }
 
+/* Of a deletion that one holder has missed, which is away: the others remember. */
+static void care__tombstones_wait_for_every_holder(void **state)
+{
+	struct world *w = care_up(4);
+	struct mx_desc *d = care_volume(w, 2);
+	struct mx_server_conf c;
+
+	d->state = MX_VOL_DELETED;
+	assert_int_equal(accept_by(w, 1, d, 5, 10, 0, 8), MX_OK);
+	assert_int_equal(accept_by(w, 2, d, 5, 10, 0, 8), MX_OK);
+	srv_stop(w, 3);
+	net_for(&w->net, 600 * MX_SEC);
+	assert_int_equal(tombs(w, d->uuid, 2), 2);
+	c = srv_conf(w, 3);		/* comes back with nothing */
+	assert_non_null(srv_start(w, 3, &c));
+	acquaint(w, 4);
+	net_for(&w->net, 4000 * MX_SEC);
+	assert_int_equal(holding(w, d->uuid, 4), 0);
+	free(d);
+	w_free(w);
+}
+
 /* Ends server @i's life and begins another. */
 static void restart(struct world *w, int i, int n)
 {
@@ -819,6 +884,8 @@ int main(void)
 		cmocka_unit_test(votes__table),
 		cmocka_unit_test(votes__only_holders_are_made),
 		cmocka_unit_test(deleted__only_admins_prepare_and_the_name_is_free),
+		cmocka_unit_test(deleted__who_missed_it_lets_go),
+		cmocka_unit_test(deleted__not_more_tombstones_than_so_many),
 		cmocka_unit_test(lookup__two_uuids_of_one_name),
 		cmocka_unit_test(reserve__is_kept_for_five_seconds),
 		cmocka_unit_test(list__in_order_of_uuid_and_in_parts),
@@ -831,6 +898,7 @@ int main(void)
 		cmocka_unit_test(care__no_server_to_take_the_place_no_claim),
 		cmocka_unit_test(care__one_holder_becomes_three),
 		cmocka_unit_test(care__a_deletion_is_finished),
+		cmocka_unit_test(care__tombstones_wait_for_every_holder),
 		cmocka_unit_test(care__what_others_have_forgotten_is_dropped),
 		cmocka_unit_test(care__any_server_may_remember_a_deletion),
 		cmocka_unit_test(care__a_holder_that_missed_its_end_lets_go),
