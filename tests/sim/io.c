@@ -14,7 +14,8 @@ static enum ck_end how_ended(struct life_op *o, enum mx_status st)
 
 	switch (st) {
 	case MX_OK:
-		if (o->bad_range)
+		/* The volume may have become larger while it was under way. */
+		if (o->bad_range && o->blk + o->n > mx_vol_size(s->v) / MX_BLOCK)
 			break;
 		return CK_OK;
 	case MX_ST_LOST:
@@ -138,6 +139,7 @@ struct life_op *io_submit(struct life_sess *s, enum ck_kind kind, u64 blk, u32 n
 	o->blk = blk;
 	o->n = n;
 	o->begun = s->l->w.now;
+	sess_resync(s);
 	o->bad_range = blk + n > s->blocks;
 	o->req.op = flags & IO_FLUSH ? MX_REQ_FLUSH : reqs[kind];
 	o->req.flags = flags & IO_STABLE ? MX_REQ_STABLE : 0;

@@ -214,6 +214,7 @@ void sess_close_later(struct life_sess *s);
 void sess_abort(struct life_sess *s);
 void sess_free(struct life_sess *s);
 void sess_drop(struct life_sess *s);		/* its client crashed */
+void sess_resync(struct life_sess *s);		/* with the size its volume has now */
 struct life_sess *sess_of(struct life_client *c, u32 vol);
 void sess_move(struct life_sess *s);
 void sess_resize(struct life_sess *s);

@@ -143,6 +143,23 @@ static void closed(void *user, mx_ns now)
 		free_later(s);
 }
 
+/* An owner that was away finds that its volume was made larger meanwhile; by nobody
+ * but who asked for it by name. */
+void sess_resync(struct life_sess *s)
+{
+	u64 size = mx_vol_size(s->v);
+
+	if (s->resizing || s->fenced || s->state != SESS_OPEN || size == s->blocks * MX_BLOCK || ck_overtaken(s->ck))
+		return;
+	if (size < s->blocks * MX_BLOCK || (size != s->cr->size_a && size != s->cr->size_b &&
+					    !s->cr->recovered))
+		sim_fail(&s->l->w, "%s: its size has become %llu, expected %llu, %llu or %llu",
+			 s->vol->name, (unsigned long long)size,
+			 (unsigned long long)s->blocks * MX_BLOCK,
+			 (unsigned long long)s->cr->size_a, (unsigned long long)s->cr->size_b);
+	s->blocks = size / MX_BLOCK;
+}
+
 static void event(void *user, const char *line, mx_ns now)
 {
 	struct life_sess *s = user;
@@ -345,6 +362,7 @@ static void resize_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	TR(&s->l->w, "%s: resize of %s to %llu: %s%s%s", s->c->n->name, s->vol->name,
 	   (unsigned long long)x->arg, sim_status(st), err ? ": " : "", err ? err : "");
 	s->resizing = s->cr->resizing = false;
+	s->fenced |= st == MX_ST_FENCED || st == MX_ST_DELETED;
 	s->l->st.resizes += st == MX_OK;
 	/* What an old owner hears late was there when it was overtaken: or it was of
 	 * no account. Nor is a resize to the size it has by its owner's knowledge. */
@@ -367,8 +385,10 @@ void sess_resize(struct life_sess *s)
 {
 	struct world *w = &s->l->w;
 	struct sess_op *x;
-	u64 blocks = mx_max_u64(1, s->blocks * rng_range(&w->rng_work, 1, 8) / 4);
+	u64 blocks;
 
+	sess_resync(s);
+	blocks = mx_max_u64(1, s->blocks * rng_range(&w->rng_work, 1, 8) / 4);
 	/* With requests under way beyond the new end, what is right is moot. */
 	if (s->inflight || s->resizing || s->cr->resizing || blocks > 1ull << 30)
 		return;
@@ -393,6 +413,7 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 	u64 blk = b->off / MX_BLOCK, end = blk + b->run / MX_BLOCK;
 	bool one_extent = blk / MX_EXTENT_BLOCKS == (end - 1) / MX_EXTENT_BLOCKS;
 
+	sess_resync(s);
 	TR(&s->l->w, "%s: status of %s at %llu: %s kind %u for %llu", s->c->n->name, s->vol->name,
 	   (unsigned long long)b->off, sim_status(st), b->kind, (unsigned long long)b->run);
 	if (st == MX_OK && (!b->run || b->off % MX_BLOCK || b->run % MX_BLOCK || end > s->blocks ||

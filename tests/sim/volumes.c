@@ -64,7 +64,10 @@ void side_drop(struct life_client *c)
 		for (i = 0; s->kind == SIDE_DELETE && i < l->ncreates; i++)
 			if (s->cands >> i & 1) {
 				l->creates[i].deletes--;
+				if (l->creates[i].deleted == DEL_OK)
+					continue;
 				l->creates[i].deleted = DEL_UNKNOWN;
+				l->creates[i].deleted_at = l->w.now;
 			}
 		if (s->kind == SIDE_RESIZE) {
 			cut_ended(s, CK_FAILED);
@@ -148,7 +151,7 @@ struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol,
 		cuts_begun(l);
 	}
 	cr->state = cr->state == CR_UNKNOWN ? CR_OK : cr->state;
-	if (!cr->deletes && cr->deleted != DEL_OK)
+	if (!cr->deletes && cr->deleted == DEL_UNKNOWN && begun > cr->deleted_at)
 		cr->deleted = DEL_NONE;
 	/* One that was overtaken while it opened has an old descriptor. */
 	if (!cr->recovered && d->epoch > cr->epoch && d->size != cr->size_a && d->size != cr->size_b)
@@ -449,8 +452,15 @@ static void recover_done(struct mx_vol_op *o, enum mx_status st, const char *err
 	for (i = 0; st == MX_OK && i < l->ncreates; i++) {
 		struct life_create *cr = &l->creates[i];
 
-		if (cr->vol != s->vol || !instance_maybe(cr))
+		if (cr->vol != s->vol || cr->state == CR_REFUSED)
 			continue;
+		/* A deletion is forgotten only with all who knew of it. */
+		if (cr->deleted == DEL_OK && !vols_instance_gone(l, i))
+			continue;
+		if (cr->deleted == DEL_OK) {
+			cr->deleted = DEL_UNKNOWN;
+			cr->deleted_at = l->w.now;
+		}
 		cr->recovered = true;
 		if (cr->ck)
 			ck_recovered(cr->ck, cr->deleted != DEL_NONE || cr->deletes);
