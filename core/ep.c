@@ -291,6 +291,10 @@ static enum mx_reject_why session_rx(struct mx_ep *ep, mx_ns now, const struct m
 		mx_hs_reset(ep, now, from, o->session, len);
 		return MX_RJ_SESSION;
 	}
+	/* Ours, but the server has not yet said that it takes it: nothing of it can be
+	 * known to anybody, but by guessing. */
+	if (s->peer->initiator && s == s->peer->next)
+		return MX_RJ_SESSION;
 	if (!mx_replay_fresh(s, o->pktno))
 		return MX_RJ_REPLAY;
 	why = open_dgram(s, o, dgram, &len);

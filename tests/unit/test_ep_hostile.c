@@ -53,6 +53,28 @@ static void hostile__garbage_and_hellos_do_not_grow_it(void **state)
 	net_end(&net);
 }
 
+/* Somebody guesses the number of a session that the server has not taken yet. */
+static void hostile__data_for_a_session_not_welcomed(void **state)
+{
+	struct mx_peer *p = two(1, PLAIN);
+	u8 buf[MX_OUTER + 24] = { MX_MAGIC, MX_KIND_PLAIN, MX_PROTO_MAJOR };
+
+	(void)state;
+	for (u32 i = 0; i < 100 && !p->next; i++)
+		net_for(&net, 10 * MX_US);
+	assert_non_null(p->next);
+	mx_st16(buf + 4, 24);
+	mx_st32(buf + 8, p->next->local);
+	mx_st64(buf + 16, 1);
+	mx_st16(buf + MX_OUTER, MX_PONG);
+	mx_st16(buf + MX_OUTER + 2, 24);
+	mx_outer_seal_crc(buf, 24);
+	mx_ep_rx(net.n[1].ep, net.now, &net.n[0].addr, buf, sizeof buf);
+	assert_int_not_equal(mx_peer_state(p), MX_PEER_UP);
+	assert_true(wait_state(p, MX_PEER_UP, MX_SEC));
+	net_end(&net);
+}
+
 /* Clients with real addresses and right cookies, as many as they like. */
 static void hostile__table_of_peers_is_bounded(void **state)
 {
@@ -349,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hostile__garbage_and_hellos_do_not_grow_it),
+		cmocka_unit_test(hostile__data_for_a_session_not_welcomed),
 		cmocka_unit_test(hostile__table_of_peers_is_bounded),
 		cmocka_unit_test(hostile__unproved_sessions_do_not_crowd_out),
 		cmocka_unit_test(hostile__replayed_hello_changes_nothing),
