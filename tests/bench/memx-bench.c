@@ -28,7 +28,7 @@ struct options {
 	unsigned nservers;
 	const char *key_file, *interface, *volume;
 	unsigned depth, poll_us, read_percent, seed, iovs;
-	bool sequential, verify, fill, keep_open, quiet, force;
+	bool sequential, verify, fill, filled, keep_open, quiet, force;
 	u64 bytes, range, create, count;
 	double seconds;
 };
@@ -359,6 +359,8 @@ static const char usage[] =
 	"  --seconds S, --count N   how long (default 5 seconds)\n"
 	"  --fill            write all of it before\n"
 	"  --verify          check what is read\n"
+	"  --filled          with --verify: the content is what --fill --verify left there, be it\n"
+	"                    another program's\n"
 	"  --iovs N          cut each buffer into N pieces of odd lengths\n"
 	"  --poll-us N       poll so long before sleeping\n"
 	"  --seed N, --force, --quiet\n";
@@ -370,6 +372,7 @@ static void parse(struct options *o, int argc, char **argv)
 		{ "create", 1, NULL, 'c' }, { "op", 1, NULL, 'o' }, { "bytes", 1, NULL, 'b' },
 		{ "depth", 1, NULL, 'd' }, { "range", 1, NULL, 'r' }, { "seconds", 1, NULL, 't' },
 		{ "count", 1, NULL, 'n' }, { "fill", 0, NULL, 'f' }, { "verify", 0, NULL, 'v' },
+		{ "filled", 0, NULL, 'l' },
 		{ "iovs", 1, NULL, 'I' }, { "poll-us", 1, NULL, 'p' }, { "seed", 1, NULL, 'S' },
 		{ "force", 0, NULL, 'F' }, { "quiet", 0, NULL, 'q' }, { "help", 0, NULL, 'h' }, { 0 },
 	};
@@ -393,6 +396,7 @@ static void parse(struct options *o, int argc, char **argv)
 		case 'n': o->count = strtoull(optarg, NULL, 10); break;
 		case 'f': o->fill = true; break;
 		case 'v': o->verify = true; break;
+		case 'l': o->filled = true; break;
 		case 'I': o->iovs = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'p': o->poll_us = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'S': o->seed = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -409,6 +413,8 @@ static void parse(struct options *o, int argc, char **argv)
 	o->volume = argv[optind];
 	if (!o->depth || o->depth > DEPTH_MAX)
 		die("--depth must be from 1 to %u", DEPTH_MAX);
+	if (o->filled && (o->fill || !o->verify))
+		die("--filled goes with --verify, and without --fill");
 	if (!o->iovs || o->iovs > IOVS_MAX)
 		die("--iovs must be from 1 to %u", IOVS_MAX);
 	if (!o->bytes || o->bytes % MX_BLOCK)
@@ -465,6 +471,8 @@ static void set_up(struct bench *b)
 	b->blocks_busy = calloc(b->range / MX_BLOCK + 1, 1);
 	if (!b->slots || !b->versions || !b->blocks_busy)
 		die("not enough memory");
+	for (u64 i = 0; o->filled && i < b->range / MX_BLOCK; i++)
+		b->versions[i] = 1;
 	for (unsigned i = 0; i < o->depth; i++) {
 		b->slots[i].b = b;
 		b->slots[i].buf = pages(largest);
