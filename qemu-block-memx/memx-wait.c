@@ -23,9 +23,10 @@
  * received the completion. */
 #define BLOCK_WAIT_MS_MAX	10
 
-/* One lone request of so many is waited for in the way that looks worse, to see
- * whether it still is. */
-#define SPIN_PROBE		32
+/* So many requests in a row are waited for in one way, and one such row of so many
+ * in the way that looks worse, to see whether it still is. */
+#define SPIN_ROW		256
+#define SPIN_ROWS		16
 
 /* After so long the event loop gets a turn, whatever comes of spinning. */
 #define SPIN_TURN_NS		100000
@@ -67,10 +68,12 @@ static void flush(void *opaque)
 
 void memx_kick(BDRVMemxState *s)
 {
-	/* While spinning there is one request: nothing comes to be sent with it. (And
-	 * QEMU's main loop wakes itself by a system call for a bottom half that is
-	 * scheduled while it runs another.) */
-	if (s->waking && !s->spinning && qemu_get_current_aio_context() == s->ctx) {
+	/* Nothing comes to be sent with a lone request. (And QEMU's main loop wakes
+	 * itself by a system call for a bottom half that is scheduled while it runs
+	 * another.) */
+	bool lone = s->spinning && qatomic_read(&s->inflight) == 1;
+
+	if (s->waking && !lone && qemu_get_current_aio_context() == s->ctx) {
 		/* The bottom half is for a nested event loop, which would otherwise
 		 * wait for an answer to what nobody has sent. */
 		if (!s->flush_wanted) {
@@ -188,11 +191,11 @@ static void on_timer(void *opaque)
 }
 
 /*
- * Spins for the answer to a lone request before the event loop sleeps: the two
- * wake-ups cost more than the exchange itself. This is done beside the coroutine,
- * not in it: what waits is then completed from here, the next request is submitted
- * from within that completion, and its answer is spun for in the same turn, with no
- * pass of the event loop in between.
+ * Spins for answers before the event loop sleeps: at depth 1 the two wake-ups cost
+ * more than the exchange itself, with more requests under way still a fifth. This is
+ * done beside the coroutines, not in them: what waits is then completed from here,
+ * the next request is submitted from within that completion, and its answer is spun
+ * for in the same turn, with no pass of the event loop in between.
  */
 static void spin_bh(void *opaque)
 {
@@ -200,7 +203,7 @@ static void spin_bh(void *opaque)
 	AioContext *ctx = s->ctx;
 	int64_t most = (int64_t)s->opts->poll_us * 1000;
 	int64_t now = memx_now(), end = now + most, turn = now + SPIN_TURN_NS;
-	bool lone;
+	bool more;
 
 	if (s->spinning)	/* this is a nested event loop */
 		return;
@@ -216,10 +219,10 @@ static void spin_bh(void *opaque)
 		now = memx_now();
 		if (got)
 			end = now + most;
-		lone = s->ctx == ctx && s->spin_wanted && qatomic_read(&s->inflight) == 1;
-	} while (lone && now < end && now < turn);
+		more = s->ctx == ctx && s->spin_wanted && qatomic_read(&s->inflight);
+	} while (more && now < end && now < turn);
 	s->spinning = false;
-	if (lone && now < end)
+	if (more && now < end)
 		qemu_bh_schedule(s->spin_bh);
 	if (s->ctx != ctx)
 		return;
@@ -233,14 +236,17 @@ static void spin_bh(void *opaque)
  * too few CPUs for both it only keeps the server from running; with a server far
  * away it is in vain. So what counts is how long requests take in either way.
  */
-static bool choose_spin(BDRVMemxState *s)
+static void choose_spin(BDRVMemxState *s)
 {
-	bool better = s->took_ns[true] + s->took_ns[true] / 8 < s->took_ns[false];
-	unsigned n = s->lone++;
+	int64_t spun = s->took_ns[true], slept = s->took_ns[false];
+	unsigned row = s->requests / SPIN_ROW;
 
-	if (!s->took_ns[true] || !s->took_ns[false])
-		return n % 2 == 0;
-	return n % SPIN_PROBE ? better : !better;
+	if (s->requests++ % SPIN_ROW)
+		return;
+	if (!spun || !slept)
+		s->spin_wanted = row % 2 == 0;
+	else
+		s->spin_wanted = (spun + spun / 16 < slept) != (row % SPIN_ROWS == 0);
 }
 
 static void note_took(BDRVMemxState *s, bool spun, int64_t ns)
@@ -248,23 +254,25 @@ static void note_took(BDRVMemxState *s, bool spun, int64_t ns)
 	int64_t *took = &s->took_ns[spun];
 
 	/* Not more than so much for one that was disturbed or lost. */
-	ns = MIN(ns, 8000 * (int64_t)s->opts->poll_us);
-	*took = *took ? *took + (ns - *took) / 8 : ns;
+	ns = MIN(ns, 64000 * (int64_t)s->opts->poll_us);
+	*took = *took ? *took + (ns - *took) / 16 : ns;
 }
 
 void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
 {
 	BDRVMemxState *s = w->s;
-	/* Requests of other threads are left to the home thread's event loop. */
-	bool lone = may_spin && s->opts->poll_us && qatomic_read(&s->inflight) == 1 &&
-		    qemu_get_current_aio_context() == s->ctx;
-	int64_t start = lone ? memx_now() : 0;
+	bool home = may_spin && s->opts->poll_us && qemu_get_current_aio_context() == s->ctx;
 	bool done, spin = false;
+	int64_t start = 0;
 
-	if (lone) {
-		spin = s->spin_wanted = choose_spin(s);
+	/* Requests of other threads are left to the home thread's event loop. */
+	if (home) {
+		choose_spin(s);
+		spin = s->spin_wanted;
 		if (spin && !s->spinning)
 			qemu_bh_schedule(s->spin_bh);
+		if (s->requests % 4 == 0)	/* telling the time is not free */
+			start = memx_now();
 	}
 	WITH_QEMU_LOCK_GUARD(&s->lock) {
 		done = w->done;
@@ -275,7 +283,7 @@ void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
 		qemu_coroutine_yield();
 		done = qatomic_load_acquire(&w->done);
 	}
-	if (lone)
+	if (start)
 		note_took(s, spin, memx_now() - start);
 }
 

@@ -74,10 +74,10 @@ typedef struct BDRVMemxState {
 	int64_t tried_open_ns;
 	bool was_active;	/* has been the volume's owner: a migration's source */
 
-	/* Home thread: spinning for the answer to a lone request (memx-wait.c). */
+	/* Home thread: spinning for answers (memx-wait.c). */
 	bool spinning;		/* in spin_bh() */
-	bool spin_wanted;	/* by the lone request */
-	unsigned lone;		/* such requests so far */
+	bool spin_wanted;	/* by the requests of this row */
+	unsigned requests;	/* reads and writes so far */
 	int64_t took_ns[2];	/* they took on average: [slept], [spun]; 0: unknown */
 
 	Notifier shutdown;
