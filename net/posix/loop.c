@@ -9,7 +9,9 @@
  *    first as long as that paid the last times (n->eager).
  *  - With poll_us set, reading is tried for that long before sleeping. When a few
  *    tries in a row came to nothing it rests, until something arrives within
- *    poll_us of going to sleep; so an idle program does not spin.
+ *    poll_us of going to sleep; so an idle program does not spin. Where such tries
+ *    fail again and again although things arrive (who sends them wants this CPU) it
+ *    rests for twice as many arrivals each time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +21,7 @@
 
 #define EAGER_MAX	4	/* tries without ppoll after one that paid */
 #define POLL_MISSES	4	/* fruitless rounds of polling before it rests */
+#define REST_MAX	1024	/* arrivals for which polling rests at most */
 #define PROMPT_NS	2000	/* a ppoll this short did not sleep */
 #define RECV_SLEEP	(20 * MX_MS)	/* so long in recvmmsg at most */
 
@@ -77,6 +80,7 @@ static bool spin(struct mxp_net *n, mx_ns now, mx_ns until)
 	do {
 		if (mxp_poll(n)) {
 			n->poll_misses = 0;
+			n->poll_rest /= 2;
 			return true;
 		}
 		t = mxp_now();
@@ -85,8 +89,20 @@ static bool spin(struct mxp_net *n, mx_ns now, mx_ns until)
 	} while (t < end);
 	n->spun += t - now;
 	n->stats.polls++;
-	n->poll_misses++;
+	if (++n->poll_misses == POLL_MISSES) {
+		n->poll_rest = n->poll_rest ? n->poll_rest * 2 : 1;
+		if (n->poll_rest > REST_MAX)
+			n->poll_rest = REST_MAX;
+		n->poll_left = n->poll_rest;
+	}
 	return false;
+}
+
+/* Something arrived @slept after going to sleep. */
+static void arrived(struct mxp_net *n, mx_ns slept)
+{
+	if (n->poll_us && slept < n->poll_us * MX_US && n->poll_left && !--n->poll_left)
+		n->poll_misses = 0;
 }
 
 static void sleep_until(struct mxp_net *n, mx_ns now, mx_ns until)
@@ -117,8 +133,7 @@ static void sleep_until(struct mxp_net *n, mx_ns now, mx_ns until)
 	after = mxp_now();
 	if (after - now < PROMPT_NS)
 		n->eager = EAGER_MAX;
-	if (n->poll_us && after - now < n->poll_us * MX_US)
-		n->poll_misses = 0;
+	arrived(n, after - now);
 }
 
 /* False: that is not possible here, or not worth it. */
@@ -138,8 +153,8 @@ static bool sleep_in_recv(struct mxp_net *n, mx_ns now, mx_ns until)
 	}
 	n->stats.sleeps++;
 	n->idle = !mxp_recv(n, 0, true);
-	if (n->poll_us && !n->idle && mxp_now() - now < n->poll_us * MX_US)
-		n->poll_misses = 0;
+	if (n->poll_us && !n->idle)
+		arrived(n, mxp_now() - now);
 	return true;
 }
 

@@ -140,6 +140,7 @@ struct mxp_net {
 	/* Busy polling. */
 	unsigned poll_us;
 	unsigned poll_misses;		/* in a row; polling rests after a few */
+	unsigned poll_rest, poll_left;	/* for so many arrivals; of them to come */
 	unsigned eager;			/* >0: the last tries without ppoll paid */
 	bool rcvtimeo_set;		/* at the only socket */
 	bool idle;			/* the last sleep in recvmmsg brought nothing */
