@@ -768,7 +768,8 @@ static void add(struct mxp_net *n)
 	if (raw || !extend(n, t, used))
 		start_message(n, t, used, path);
 	tx->niov += used;
-	if (tx->nd == MXP_TX_BATCH)
+	/* What was sealed is on its way while the next is being sealed. */
+	if (tx->nd == MXP_TX_BATCH || tx->gathered >= MXP_TX_EARLY)
 		push(n);
 }
 

@@ -68,6 +68,7 @@ char *mxp_msg(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define MXP_TX_BATCH	32	/* datagrams pulled before a sendmmsg */
 #define MXP_TX_IOVS	1024	/* UIO_MAXIOV: what one message may have */
 #define MXP_TX_GATHER	(512u * 1024)	/* room to seal datagrams in */
+#define MXP_TX_EARLY	(32u * 1024)	/* sealed: this much is worth a system call */
 #define MXP_TRUST_MAX	8
 #define MXP_RAW_HEAD	4u	/* length (2, little-endian), zero (2) before a datagram */
 #define MXP_GSO_SEGS	64
