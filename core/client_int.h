@@ -278,6 +278,7 @@ struct mx_vs {
 	bool unvoid_in;		/* the edit being written takes that back */
 	bool reported;		/* the silence was told as an event */
 	mx_ns full_at, since, retry_at;
+	mx_ns gave_up;		/* its last sign, when a request was given up for its silence */
 	u64 free;		/* as announced */
 	u64 booked;		/* extents placed since then, as if they were full */
 	u32 load;
@@ -412,6 +413,7 @@ struct mx_vol {
 
 	struct mx_timer tick;
 	mx_ns tick_at;
+	mx_ns gave_up;			/* as a vs's, for extents that are not known */
 	mx_ns close_by;			/* CLOSING: what is not a request is given up then */
 	struct mx_vol_stats st;
 };
@@ -454,6 +456,8 @@ void mx_io_put(struct mx_io *io);
 void mx_part_end(struct mx_io *io, enum mx_status st, mx_ns now);
 void mx_part_finish(struct mx_io *io, enum mx_status st);	/* of no list and no act any more */
 bool mx_vol_policy(struct mx_vol *v, mx_ns now);	/* fail_after */
+/* Has its silence already cost a request? Then others do not wait for it. */
+bool mx_given_up(const struct mx_vs *s);
 
 /* act.c */
 struct mx_act *mx_act_get(struct mx_vol *v, u32 extent);	/* NULL: none free */

@@ -113,6 +113,8 @@ void mx_io_start(struct mx_io *io, mx_ns now)
 	struct mx_vs *vs = io->vs;
 
 	set_need(io);
+	if (mx_given_up(vs))
+		mx_vol_tick_at(io->vol, now);
 	switch (io->op) {
 	case MX_REQ_READ:
 		io->txm.fill = fill_read;

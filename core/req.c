@@ -183,6 +183,8 @@ static void count(struct mx_vol *v, const struct mx_req *r)
 	}
 }
 
+static bool unknown_given_up(const struct mx_vol *v);
+
 static enum mx_status refuse(const struct mx_vol *v, const struct mx_req *r)
 {
 	if (v->fail)
@@ -218,7 +220,7 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 	if (!mx_list_empty(&v->c->done))
 		mx_client_kick(v->c, now);
 	if (v->conf.fail_after)
-		mx_vol_tick_at(v, now + POLICY_EARLY);
+		mx_vol_tick_at(v, unknown_given_up(v) ? now : now + POLICY_EARLY);
 }
 
 /* ---- ending ---- */
@@ -318,31 +320,61 @@ static mx_ns last_unknown(const struct mx_vol *v)
 	return t;
 }
 
-static bool overdue(const struct mx_vol *v, const struct mx_io *io, mx_ns now)
+bool mx_given_up(const struct mx_vs *s)
 {
-	mx_ns t = io->born, patience = v->conf.fail_after;
+	return s->gave_up && s->gave_up == last_sign(s);
+}
 
-	if (now < io->born + mx_min_u64(patience, POLICY_EARLY) || (io->flags & MX_IOF_INTERNAL))
-		return false;
+static bool unknown_given_up(const struct mx_vol *v)
+{
+	return v->gave_up && v->gave_up == last_unknown(v);
+}
+
+/* Whose silence @io waits for: where it is noted, with its last sign in *sign. NULL:
+ * it waits for something else. */
+static mx_ns *silence(struct mx_vol *v, const struct mx_io *io, mx_ns *sign)
+{
 	switch (io->state) {
 	case MX_IO_PARKED:
 	case MX_IO_QUEUED:
 	case MX_IO_SENT:
-		t = last_sign(io->vs);
-		break;
+		*sign = last_sign(io->vs);
+		return &io->vs->gave_up;
 	case MX_IO_UNKNOWN:
-		t = mx_max_u64(t, last_unknown(v));
-		break;
+		*sign = last_unknown(v);
+		return &v->gave_up;
 	case MX_IO_WAIT:
-		if (io->act->hold == MX_HOLD_UNKNOWN)
-			t = last_unknown(v);
-		else if (!io->act->hold)
-			return false;	/* waits for another, whose time will come */
-		break;
+		if (io->act->hold != MX_HOLD_UNKNOWN)
+			return NULL;
+		*sign = last_unknown(v);
+		return &v->gave_up;
 	default:
-		return false;
+		return NULL;
 	}
-	return now > t && now - t >= patience;
+}
+
+/* Once a request was given up for a silence, others fail at once until it ends. */
+static bool overdue(struct mx_vol *v, const struct mx_io *io, mx_ns now)
+{
+	mx_ns t = io->born, patience = v->conf.fail_after, sign = 0, *noted;
+	bool early = now < io->born + mx_min_u64(patience, POLICY_EARLY);
+
+	if (io->flags & MX_IOF_INTERNAL)
+		return false;
+	noted = silence(v, io, &sign);
+	if (noted && *noted && *noted == sign)
+		return true;
+	if (early)
+		return false;
+	if (noted)
+		t = io->state == MX_IO_UNKNOWN ? mx_max_u64(t, sign) : sign;
+	else if (io->state != MX_IO_WAIT || !io->act->hold)
+		return false;	/* waits for another, whose time will come */
+	if (now <= t || now - t < patience)
+		return false;
+	if (noted)
+		*noted = sign;
+	return true;
 }
 
 /* Fails what has waited longer than the volume's policy allows. True if there is
