@@ -489,11 +489,13 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	c->answered += answered;
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
-	if (c->recovering && c->ask_op == MX_OP_LOOKUP && st == MX_OK && c->nknows < CLAIM_SLOTS) {
+	if (!c->check.why && c->recovering && c->ask_op == MX_OP_LOOKUP && st == MX_OK && c->nknows < CLAIM_SLOTS) {
 		c->knows[c->nknows].id = mx_peer_node(a->peer)->id;
 		c->knows[c->nknows++].incarnation = mx_peer_node(a->peer)->incarnation;
 	}
-	if (c->creating)
+	if (c->check.why)
+		claim_check_asked(c, st, body, len);
+	else if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
 	else if (st == MX_OK)
 		find_answer(c, mx_peer_node(a->peer), body, len, now);
@@ -505,13 +507,10 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 static void find_end(struct mx_claim *c, enum mx_status st, mx_ns now)
 {
 	u32 asked = c->nasked, answered = c->answered;
-	static const u8 none[MX_UUID];
 
 	claim_asks_cancel(c);
 	c->nasked = asked;		/* for mx_claim_asked */
 	c->answered = answered;
-	if (st == MX_OK && memcmp(c->clash_b, none, MX_UUID))
-		st = MX_ST_NAME_CLASH;
 	if (st == MX_OK) {
 		c->state = MX_CLAIM_FOUND;
 		memcpy(c->name, c->cur->name, sizeof c->name);
@@ -524,6 +523,31 @@ static void find_end(struct mx_claim *c, enum mx_status st, mx_ns now)
 		claim_create_checked(c, st, now);
 	else
 		claim_finish(c, st, now);
+}
+
+static void found(struct mx_claim *c, mx_ns now)
+{
+	static const u8 none[MX_UUID];
+
+	if (memcmp(c->clash_b, none, MX_UUID))
+		claim_check_start(c, CHECK_CLASH, c->clash_a, c->clash_b, now);
+	else
+		find_end(c, MX_OK, now);
+}
+
+/* Two volumes have the name: is only one of them alive? */
+void claim_clash_checked(struct mx_claim *c, mx_ns now)
+{
+	bool a = c->check.dead[0], b = c->check.dead[1], create_check = c->create_check;
+	mx_ns by = c->deadline;
+
+	if (a == b) {
+		find_end(c, a ? MX_ST_NO_VOLUME : MX_ST_NAME_CLASH, now);
+		return;
+	}
+	mx_claim_find(c, NULL, c->check.uuid[a ? 1 : 0], now);
+	c->create_check = create_check;
+	c->deadline = by;
 }
 
 static void find_tick(struct mx_claim *c, mx_ns now)
@@ -540,8 +564,8 @@ static void find_tick(struct mx_claim *c, mx_ns now)
 			claim_tick_at(c, now + CLAIM_TICK);
 		return;
 	}
-	if (c->hit_at && (idle || now >= c->hit_at + CLAIM_RETRY)) {
-		find_end(c, MX_OK, now);
+	if (c->hit_at && (idle || now >= c->hit_at + CLAIM_RETRY || now >= c->deadline)) {
+		found(c, now);
 		return;
 	}
 	if (!c->hit_at && idle && c->answered && now >= c->started + CLAIM_SETTLE &&
@@ -550,7 +574,7 @@ static void find_tick(struct mx_claim *c, mx_ns now)
 		return;
 	}
 	if (now >= c->deadline) {
-		find_end(c, c->hit_at ? MX_OK : c->answered ? MX_ST_NO_VOLUME : MX_ST_NO_SERVERS, now);
+		find_end(c, c->answered ? MX_ST_NO_VOLUME : MX_ST_NO_SERVERS, now);
 		return;
 	}
 	/* Those that did not answer are asked again after all were asked. */
@@ -566,6 +590,7 @@ void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns n
 	c->state = MX_CLAIM_FINDING;
 	c->want_done = true;
 	c->creating = c->create_check = c->recovering = false;
+	c->check.why = CHECK_NONE;
 	c->ask_op = MX_OP_LOOKUP;
 	c->by_uuid = uuid != NULL;
 	if (uuid)
@@ -605,7 +630,9 @@ static void claim_timer(struct mx_timer *t, mx_ns now)
 
 	switch (c->state) {
 	case MX_CLAIM_FINDING:
-		if (c->creating)
+		if (c->check.why)
+			claim_check_tick(c, now);
+		else if (c->creating)
 			claim_create_tick(c, now);
 		else
 			find_tick(c, now);

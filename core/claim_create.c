@@ -24,21 +24,31 @@ static void create_begin(struct mx_claim *c, mx_ns now)
 	claim_tick_at(c, now);
 }
 
-void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, mx_ns now)
+static void make_uuid(struct mx_claim *c)
 {
 	u8 mac[32], op[8];
+	size_t n = 0;
+
+	while (n < MX_NAME_MAX && c->name[n])
+		n++;
+	mx_st64(op, c->create_op);
+	mx_hmac_sha256(mac, op, sizeof op, c->name, n);
+	memcpy(c->uuid, mac, MX_UUID);
+}
+
+void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, mx_ns now)
+{
 	size_t n = 0;
 
 	while (n < MX_NAME_MAX && name[n])
 		n++;
 	memset(c->name, 0, sizeof c->name);
 	memcpy(c->name, name, n);
-	mx_st64(op, op_id);
-	mx_hmac_sha256(mac, op, sizeof op, c->name, n);
-	memcpy(c->uuid, mac, MX_UUID);
+	memset(c->over, 0, sizeof c->over);
 	c->want_done = true;
 	c->create_size = size;
 	c->create_op = op_id;
+	make_uuid(c);
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 	create_begin(c, now);
 }
@@ -46,13 +56,16 @@ void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, 
 void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,
 			const u8 *body, u32 len, mx_ns now)
 {
+	static const u8 none[MX_UUID];
+
 	(void)a;
-	(void)body;
-	(void)len;
 	if (st == MX_OK)
 		c->positive++;
-	else if (st == MX_ST_EXISTS)
+	else if (st == MX_ST_EXISTS && (len < MX_UUID || memcmp(c->over, body, MX_UUID) ||
+					memcmp(c->over, none, MX_UUID) == 0))
 		c->hit_at = now;
+	else if (st == MX_ST_EXISTS)
+		return;			/* it does not know yet that it is over */
 	else if (st < 64)
 		c->create_st = st;
 }
@@ -188,7 +201,9 @@ void claim_create_checked(struct mx_claim *c, enum mx_status st, mx_ns now)
 	else if (st == MX_ST_NO_VOLUME && now + 2 * CLAIM_SETTLE < c->deadline)
 		create_begin(c, now);	/* only reserved, by a create that came to nothing, or is
 					 * still under way: reservations end soon */
-	else if (st != MX_OK || c->cur->op_id != c->create_op)
+	else if (st == MX_OK && c->cur->op_id != c->create_op)
+		claim_check_start(c, CHECK_CREATE, c->cur->uuid, NULL, now);
+	else if (st != MX_OK)
 		create_end(c, MX_ST_EXISTS, now);
 	else if (c->cur->version > 1 || c->cur->epoch > 1)
 		create_end(c, MX_OK, now);
@@ -197,6 +212,22 @@ void claim_create_checked(struct mx_claim *c, enum mx_status st, mx_ns now)
 		c->create_check = false;
 		c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 		write_first(c, now);
+	}
+}
+
+/* The name is another volume's: one that was deleted? */
+void claim_create_free(struct mx_claim *c, mx_ns now)
+{
+	/* More than one such is more than is worth the trouble. */
+	bool again = c->check.dead[0] && memcmp(c->over, c->check.uuid[0], MX_UUID) &&
+		     now + 2 * CLAIM_SETTLE < c->deadline;
+
+	if (again) {
+		memcpy(c->over, c->check.uuid[0], MX_UUID);
+		make_uuid(c);
+		create_begin(c, now);
+	} else {
+		create_end(c, MX_ST_EXISTS, now);
 	}
 }
 

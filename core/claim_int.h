@@ -2,8 +2,8 @@
 /*
  * Inside a claim: shared by claim.c (life, finding), claim_take.c (prepare,
  * accept, lease), claim_edit.c (descriptor edits, holder changes),
- * claim_bits.c, claim_read.c, claim_fill.c (allocation bitmap), claim_create.c and
- * claim_recover.c.
+ * claim_bits.c, claim_read.c, claim_fill.c (allocation bitmap), claim_create.c,
+ * claim_recover.c and claim_dead.c (is what was found long deleted?).
  */
 #ifndef MEMX_CORE_CLAIM_INT_H
 #define MEMX_CORE_CLAIM_INT_H
@@ -34,6 +34,7 @@ struct claim_slot {
 	struct mx_call vote;
 	bool vote_busy, vote_ok, vote_owned;
 	bool vote_admin;	/* vote_owned: the lease is an admin claim's */
+	bool vote_dead;		/* it has a tombstone */
 	bool gone;		/* no holder any more: restarted, or says so */
 	bool lacking;		/* recorded holder that never got the descriptor */
 	mx_ns vote_retry, vote_sent;
@@ -74,6 +75,7 @@ struct claim_ask {		/* a server asked during find or create */
 	u32 index;		/* in asked[] */
 	bool busy;
 };
+enum claim_check { CHECK_NONE, CHECK_CLASH, CHECK_CREATE, CHECK_RECOVER };
 enum claim_answer { ASKED = 0, ANSWER_NO, ANSWER_YES, ANSWER_NONE };
 
 struct claim_copy {
@@ -126,6 +128,15 @@ struct mx_claim {
 	bool deleted;		/* a holder has seen the end of a deletion */
 	bool renewed;		/* an owner met renewed its lease: it lives */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];
+	u8 over[MX_UUID];	/* create: the name's last volume, deleted, though not all know */
+	struct {		/* were these deleted? (claim_dead.c) */
+		enum claim_check why;	/* under way for that */
+		u8 uuid[2][MX_UUID];
+		bool dead[2];
+		u32 n, at, tombs, epoch;
+		u64 version;
+		mx_ns until;
+	} check;
 
 	struct claim_slot slot[CLAIM_SLOTS];
 	u32 nslots;
@@ -210,12 +221,19 @@ bool claim_filling(const struct mx_claim *c);		/* some holder lacks something */
 u8 *claim_sync_room(struct claim_slot *s);
 /* claim_recover.c */
 void claim_recover_found(struct mx_claim *c, mx_ns now);	/* all servers were asked */
+void claim_recover_checked(struct mx_claim *c, mx_ns now);
+/* claim_dead.c */
+void claim_check_start(struct mx_claim *c, enum claim_check why, const u8 *a, const u8 *b, mx_ns now);
+void claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len);
+void claim_check_tick(struct mx_claim *c, mx_ns now);
+void claim_clash_checked(struct mx_claim *c, mx_ns now);	/* claim.c */
 /* claim_create.c */
 void claim_create_tick(struct mx_claim *c, mx_ns now);
 void claim_create_asked(struct mx_claim *c, struct claim_ask *a, enum mx_status st,
 			const u8 *body, u32 len, mx_ns now);
 void claim_create_voted(struct mx_claim *c, mx_ns now);
 void claim_create_refused(struct mx_claim *c, mx_ns now);
+void claim_create_free(struct mx_claim *c, mx_ns now);	/* whether it is, was asked */
 void claim_create_checked(struct mx_claim *c, enum mx_status st, mx_ns now);
 
 #endif

@@ -152,8 +152,6 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 
 void claim_recover_found(struct mx_claim *c, mx_ns now)
 {
 	static const u8 none[MX_UUID];
-	struct mx_srvref to[2];
-	u32 n;
 
 	if (c->ask_op == MX_OP_LOOKUP) {	/* now those that keep data */
 		c->ask_op = MX_OP_RECOVER_LIST;
@@ -169,12 +167,23 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 	} else if (c->seen > MX_EPOCH_MAX - EPOCH_LEAP || quorum(c)) {
 		recover_end(c, MX_ST_INVALID, now);
 	} else {
-		n = survivors(c, to);
-		if (!n)
-			n = choose(c, false, to) || choose(c, true, to);
-		if (n)
-			write_recovered(c, to, n, now);
-		else
-			recover_end(c, MX_ST_NO_SERVERS, now);
+		c->deadline = MX_NEVER;
+		claim_check_start(c, CHECK_RECOVER, c->cur->uuid, NULL, now);
 	}
+}
+
+/* Nothing that any server knows to be deleted is brought back. */
+void claim_recover_checked(struct mx_claim *c, mx_ns now)
+{
+	struct mx_srvref to[2];
+	u32 n = survivors(c, to);
+
+	if (!n)
+		n = choose(c, false, to) || choose(c, true, to);
+	if (c->check.dead[0])
+		recover_end(c, MX_ST_DELETED, now);
+	else if (n)
+		write_recovered(c, to, n, now);
+	else
+		recover_end(c, MX_ST_NO_SERVERS, now);
 }

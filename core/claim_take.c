@@ -10,6 +10,7 @@ static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 
 bool claim_voted(const struct claim_slot *s) { return s->vote_ok; }
 static bool is_owned(const struct claim_slot *s) { return s->vote_owned && !s->vote_admin; }
+static bool is_dead(const struct claim_slot *s) { return s->vote_dead; }
 static bool is_gone(const struct claim_slot *s) { return s->gone || claim_slot_reborn(s); }
 static bool is_against(const struct claim_slot *s) { return s->fenced || is_gone(s); }
 
@@ -24,7 +25,7 @@ void claim_votes_cancel(struct mx_claim *c)
 		struct claim_slot *s = &c->slot[i];
 
 		mx_call_cancel(&s->vote);
-		s->vote_busy = s->vote_ok = s->vote_owned = s->vote_admin = false;
+		s->vote_busy = s->vote_ok = s->vote_owned = s->vote_admin = s->vote_dead = false;
 		s->vote_retry = 0;
 	}
 }
@@ -160,6 +161,7 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 		/* A tombstone is adopted below like any newer descriptor; without
 		 * one the holder has already forgotten the volume: it is over. */
 		c->deleted |= !len;
+		s->vote_dead = len;
 		break;
 	case MX_ST_NOT_HOLDER:
 	case MX_ST_NO_VOLUME:
@@ -271,7 +273,7 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 		leased |= c->slot[i].vote_owned;
 		owned |= is_owned(&c->slot[i]);
 	}
-	if (c->deleted)
+	if (c->deleted || claim_hopeless(c, is_dead))
 		st = MX_ST_DELETED;
 	else if (claim_hopeless(c, is_gone) && claim_slots_match(c, c->cur))
 		st = MX_ST_NO_QUORUM;

@@ -347,6 +347,80 @@ static void away__shrunk_by_another_meanwhile(void **state)
 	cl_end(&c);
 }
 
+/* ---- a holder that missed the end ---- */
+
+/* It still tells of the volume; the name is free all the same, and the new volume
+ * is the one that is found. */
+static void stale__does_not_take_the_name(void **state)
+{
+	struct clvol v;
+	struct clop x;
+	struct cl c;
+
+	(void)state;
+	up(&c, 60);
+	c.n[2].silent = true;
+	cl_for(&c, 6 * MX_SEC);
+	assert_int_equal(delete(&c, US, false, &x), MX_OK);
+	c.n[2].silent = false;
+	cl_for(&c, 3 * MX_SEC);
+	assert_int_equal(c.n[2].server->nheld, 1);
+	assert_int_equal(cl_open(&c, OTHER, "vm1", NULL, &v), MX_ST_DELETED);
+	mx_vol_free(v.v);
+	assert_int_equal(cl_create(&c, OTHER, "vm1", 4 << 20), MX_OK);
+	for (int i = US; i <= OTHER; i++) {
+		assert_int_equal(cl_open(&c, i, "vm1", NULL, &v), MX_OK);
+		assert_int_equal(mx_vol_size(v.v), 4 << 20);
+		cl_close(&c, &v);
+	}
+	/* One that lives does. */
+	assert_int_equal(cl_create(&c, US, "vm1", 8 << 20), MX_ST_EXISTS);
+	cl_end(&c);
+}
+
+/* All that had its descriptor have restarted, but the one that missed its end; a
+ * server that kept data of it remembers. */
+static void stale__is_not_recovered(void **state)
+{
+	struct clvol v;
+	struct clop x;
+	struct cl c;
+	int stale = -1, gone = 0;
+
+	(void)state;
+	cl_init(&c, 61);
+	for (int i = 0; i < 5; i++)
+		cl_server(&c, i, 64);
+	cl_client(&c, US);
+	cl_client(&c, OTHER);
+	cl_for(&c, 5 * MX_SEC);
+	assert_int_equal(cl_create(&c, US, "vm1", 32 << 20), MX_OK);
+	assert_int_equal(cl_open(&c, US, "vm1", NULL, &v), MX_OK);
+	for (u64 i = 0; i < 32; i++)
+		assert_int_equal(write_mark(&v, i << 20, 1), MX_OK);
+	for (int i = 0; i < 5; i++)	/* the last of the holders */
+		if (c.n[i].server->nheld)
+			stale = i;
+	cl_close(&c, &v);
+	c.n[stale].silent = true;
+	cl_for(&c, 6 * MX_SEC);
+	assert_int_equal(delete(&c, US, false, &x), MX_OK);
+	c.n[stale].silent = false;
+	for (int i = 0; i < 5; i++) {
+		if (i == stale || !c.n[i].server->nheld)
+			continue;
+		cl_kill(&c, i);
+		cl_server(&c, i, 64);
+		gone++;
+	}
+	assert_int_equal(gone, 2);
+	cl_for(&c, 10 * MX_SEC);
+	clop_init(&x);
+	mx_client_recover(c.n[OTHER].client, "vm1", &x.op, c.now);
+	assert_int_equal(clop_wait(&c, &x, 60 * MX_SEC), MX_ST_DELETED);
+	cl_end(&c);
+}
+
 /* ---- beside a caretaker ---- */
 
 static bool care_holds(void *arg)
@@ -404,6 +478,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ends__an_open_in_doubt),
 		cmocka_unit_test(away__grown_by_another_meanwhile),
 		cmocka_unit_test(away__shrunk_by_another_meanwhile),
+		cmocka_unit_test(stale__does_not_take_the_name),
+		cmocka_unit_test(stale__is_not_recovered),
 		cmocka_unit_test(care__gives_way),
 	};
 
