@@ -269,6 +269,10 @@ static void try_release(struct mx_vol *v, mx_ns now)
 	mx_move_stop(v, now);
 	if (!idle(v) && (v->nlive || now < v->close_by))
 		return;
+	if (v->move.stage && !v->fail) {	/* whose swap has no majority: its user is told */
+		v->fail = MX_ST_CANCELLED;
+		mx_move_stop(v, now);
+	}
 	v->phase = MX_VP_RELEASE;
 	for (u32 i = 1; i < v->nvs; i++)
 		if (v->vs[i])
