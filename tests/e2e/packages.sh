@@ -242,6 +242,18 @@ needrestart_leaves_it() {
 		"$work/files/etc/needrestart/conf.d/memxd.conf"
 }
 
+# Large socket buffers for programs without privileges, at boot and by the script.
+limits_are_raised() {
+	local name
+	for name in memxd qemu-block-memx; do
+		grep -qx 'net.core.rmem_max = 8388608' "$work/files/usr/lib/sysctl.d/50-$name.conf" &&
+			grep -qx 'net.core.wmem_max = 8388608' "$work/files/usr/lib/sysctl.d/50-$name.conf" ||
+			{ echo "50-$name.conf is not there, or says something else" && return 1; }
+		dpkg-deb --ctrl-tarfile "$(deb_of "$name")" | tar -xO ./postinst | grep -q net.core.rmem_max ||
+			{ echo "$name's postinst does not set it" && return 1; }
+	done
+}
+
 test_contents() {
 	check "there are three packages" [ "${#debs[@]}" = 3 ]
 	check "no file is in two packages" only_one_owner_each
@@ -258,6 +270,7 @@ test_contents() {
 		ok "systemd understands the unit # SKIP no systemd-analyze (Debian package systemd)"
 	fi
 	check "needrestart leaves memxd alone" needrestart_leaves_it
+	check "the limits of socket buffers are raised" limits_are_raised
 }
 
 # ---- installed, used ----
