@@ -48,6 +48,7 @@ struct seen {			/* what a holder said */
 	u8 answer;
 	u32 epoch, state, lease_ms;
 	u64 version;
+	bool joint;		/* its holders are being changed, as far as it knows */
 };
 
 struct round {
@@ -240,6 +241,7 @@ static void probe_done(struct mx_call *call, enum mx_status st, const u8 *body, 
 		seen->epoch = r->tmp->epoch;
 		seen->version = r->tmp->version;
 		seen->state = r->tmp->state;
+		seen->joint = r->tmp->nprev != 0;
 	} else if (seen->answer == ANSWERED) {
 		seen->answer = st == MX_ST_NO_VOLUME || st == MX_ST_DELETED ? UNKNOWN : SILENT;
 	}
@@ -488,7 +490,9 @@ static void judge(const struct round *r, const struct mx_held *h, struct verdict
 			continue;
 		v->votes++;
 		v->leased |= s->lease_ms > 0;
-		v->newer += s->epoch > epoch || (s->epoch == epoch && s->version >= version);
+		/* While that is all a majority knows, the old set is needed, too. */
+		v->newer += !s->joint && (s->epoch > epoch ||
+					  (s->epoch == epoch && s->version >= version));
 		v->tombs += s->epoch == d->epoch && s->version == d->version;
 	}
 	v->tombs += v->unknown;		/* forgotten only after it was dropped everywhere */

@@ -228,6 +228,7 @@ void claim_bits_fail(struct mx_claim *c, enum mx_status st, mx_ns now)
 
 void claim_bits_tick(struct mx_claim *c, mx_ns now)
 {
+	c->read_asked = false;
 	bits_check(c, now);
 	bits_next(c, now);
 	bits_push(c, now);

@@ -106,15 +106,19 @@ static void give_up_change(struct mx_claim *c, mx_ns now)
 	edits_done(&c->edits_out, MX_ST_TIMEOUT, now);
 }
 
-static bool is_synced(const struct claim_slot *s) { return s->synced; }
-
 /* There is a version to be written. The one that ends a change of holders waits for
  * bitmaps at a majority of the new ones: they alone count then. */
 bool claim_edit_ready(const struct mx_claim *c)
 {
+	u32 yes = 0;
+
 	if (c->writing)
 		return false;
-	return c->cur->nprev ? claim_bits_majority(c, is_synced) : !mx_list_empty(&c->edits);
+	if (!c->cur->nprev)
+		return !mx_list_empty(&c->edits);
+	for (u32 i = 0; i < c->nslots; i++)
+		yes += c->slot[i].new && c->slot[i].synced;
+	return yes >= mx_majority(c->cur->nholders);
 }
 
 /* ---- looking after the holders ---- */

@@ -10,6 +10,8 @@
  */
 #include "claim_int.h"
 
+#define CHUNKS_A_TICK	64u	/* looked at, of 32,768 extents each */
+
 enum { STEP_ADOPT, STEP_BEGIN, STEP_CHUNK, STEP_END };
 
 u8 *claim_sync_room(struct claim_slot *s)
@@ -62,14 +64,15 @@ static bool source_chunk(const struct claim_slot *s, u32 chunk, u8 *bits)
 {
 	struct mx_claim *c = s->c;
 	u32 first = chunk * MX_BITS_CHUNK_BYTES * 8;
+	u32 end = (u32)((c->cur->size + MX_EXTENT - 1) >> MX_EXTENT_SHIFT);
 	struct mx_list *n;
 	bool any = false;
 
 	memset(bits, 0, MX_BITS_CHUNK_BYTES);
 	if (c->bits_source)
 		c->bits_source(c->user, chunk, bits);
-	else if (chunk < c->copy->nchunks)
-		memcpy(bits, c->copy->bits + chunk * MX_BITS_CHUNK_BYTES, MX_BITS_CHUNK_BYTES);
+	else if (chunk < c->copy->nchunks && c->copy->chunk[chunk])
+		memcpy(bits, c->copy->chunk[chunk], MX_BITS_CHUNK_BYTES);
 	if (c->bits_flying && s->bits_ok)
 		mx_list_for_each(n, &c->bits_out) {
 			u32 at = mx_list_entry(n, struct mx_claim_bits, node)->extent - first;
@@ -79,8 +82,11 @@ static bool source_chunk(const struct claim_slot *s, u32 chunk, u8 *bits)
 			bits[at / 8] &= (u8)~(1 << at % 8);
 			bits[at / 8] |= (u8)(c->bits_set << at % 8);
 		}
-	for (u32 i = 0; i < MX_BITS_CHUNK_BYTES && !any; i++)
-		any = bits[i];
+	for (u32 i = 0; i < MX_BITS_CHUNK_BYTES; i++) {
+		if (first + i * 8 + 8 > end)
+			bits[i] &= (u8)(first + i * 8 < end ? (1u << (end & 7)) - 1 : 0);
+		any |= bits[i];
+	}
 	return any;
 }
 
@@ -130,21 +136,35 @@ static void fill_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	}
 }
 
-/* What comes next for @s, into @r. */
-static void next_step(struct claim_slot *s, struct mx_bits_req *r, u8 *data)
+/* After a recovery the volume may have become smaller: then what is beyond its end
+ * is to be left behind. */
+static bool may_adopt(const struct claim_slot *s)
+{
+	const struct mx_claim *c = s->c;
+
+	return c->bits_mine && !c->bits_source && !s->no_adopt &&
+	       !(c->cur->flags & MX_DESC_UNSURE);
+}
+
+/* What comes next for @s, into @r. False: not known yet, there are many chunks. */
+static bool next_step(struct claim_slot *s, struct mx_bits_req *r, u8 *data)
 {
 	struct mx_claim *c = s->c;
+	u32 most = CHUNKS_A_TICK;
 
 	r->data = data;
 	r->round = round_at(s);
 	if (!s->begun) {
-		s->step = c->bits_mine && !c->bits_source && !s->no_adopt ? STEP_ADOPT : STEP_BEGIN;
+		s->step = may_adopt(s) ? STEP_ADOPT : STEP_BEGIN;
 		r->how = s->step == STEP_ADOPT ? MX_BITS_ADOPT : MX_BITS_BEGIN;
 		if (s->step == STEP_BEGIN)
 			s->fill_no = ++c->fills;
 	} else {
-		while (s->sync_chunk < claim_chunks(c) && !source_chunk(s, s->sync_chunk, data))
+		while (s->sync_chunk < claim_chunks(c) && !source_chunk(s, s->sync_chunk, data)) {
 			s->sync_chunk++;
+			if (!--most)
+				return false;
+		}
 		s->step = s->sync_chunk < claim_chunks(c) ? STEP_CHUNK : STEP_END;
 		r->how = s->step == STEP_CHUNK ? MX_BITS_CHUNK : MX_BITS_END;
 		r->n = s->step == STEP_CHUNK ? s->sync_chunk : 0;
@@ -157,6 +177,7 @@ static void next_step(struct claim_slot *s, struct mx_bits_req *r, u8 *data)
 		mx_st32(data, own ? c->epoch : c->copy->epoch);
 		mx_st32(data + 4, own ? r->round : c->copy->round);
 	}
+	return true;
 }
 
 static void fill(struct claim_slot *s, mx_ns now)
@@ -168,7 +189,10 @@ static void fill(struct claim_slot *s, mx_ns now)
 	if (s->sync_busy || now < s->sync_retry || !claim_sync_room(s))
 		return;
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
-	next_step(s, &r, s->sync_req + CLAIM_SYNC_HEAD);
+	if (!next_step(s, &r, s->sync_req + CLAIM_SYNC_HEAD)) {
+		claim_tick_at(c, now + MX_MS);
+		return;
+	}
 	n = mx_bits_req_encode(s->sync_req, CLAIM_SYNC_ROOM, &r);
 	s->sync_busy = true;
 	mx_call_start(&s->sync, s->peer, MX_OP_BITS_SET, s->sync_req, n, CLAIM_CALL, now, fill_done);

@@ -79,7 +79,7 @@ enum claim_check { CHECK_NONE, CHECK_CLASH, CHECK_CREATE, CHECK_RECOVER };
 enum claim_answer { ASKED = 0, ANSWER_NO, ANSWER_YES, ANSWER_NONE };
 
 struct claim_copy {
-	u8 *bits;		/* nchunks * MX_BITS_CHUNK_BYTES */
+	u8 **chunk;		/* MX_BITS_CHUNK_BYTES each; NULL: no bit */
 	u32 nchunks;
 	bool chosen, whole;
 	u64 id, incarnation;	/* the holder it is read from */
@@ -167,7 +167,7 @@ struct mx_claim {
 	bool (*bits_source)(void *user, u32 chunk, u8 *bits);
 	void (*read_chunk)(void *user, u32 first_extent, const u8 *bits);
 	void (*read_done)(void *user, enum mx_status st, mx_ns now);
-	bool reading;
+	bool reading, read_asked;	/* asked: since the last tick */
 	struct claim_copy *copy;	/* the newest version, where there is no source */
 };
 

@@ -22,6 +22,15 @@ u32 claim_chunks(const struct mx_claim *c)
 	return (u32)((c->cur->size + per - 1) / per);
 }
 
+static void chunks_free(const struct mx_port *port, struct claim_copy *k)
+{
+	for (u32 i = 0; k->chunk && i < k->nchunks; i++) {
+		if (k->chunk[i])
+			port->free(port->ctx, k->chunk[i], MX_BITS_CHUNK_BYTES);
+		k->chunk[i] = NULL;
+	}
+}
+
 void claim_copy_free(struct mx_claim *c)
 {
 	struct claim_copy *k = c->copy;
@@ -30,8 +39,9 @@ void claim_copy_free(struct mx_claim *c)
 	c->copy = NULL;
 	if (!k)
 		return;
-	if (k->bits)
-		port->free(port->ctx, k->bits, k->nchunks * MX_BITS_CHUNK_BYTES);
+	chunks_free(port, k);
+	if (k->chunk)
+		port->free(port->ctx, k->chunk, k->nchunks * sizeof *k->chunk);
 	port->free(port->ctx, k, sizeof *k);
 }
 
@@ -44,8 +54,8 @@ static bool copy_new(struct mx_claim *c)
 		return false;
 	c->copy = k;
 	k->nchunks = mx_max_u32(claim_chunks(c), 1);
-	k->bits = port->alloc(port->ctx, k->nchunks * MX_BITS_CHUNK_BYTES);
-	if (k->bits)
+	k->chunk = port->alloc(port->ctx, k->nchunks * sizeof *k->chunk);
+	if (k->chunk)
 		return true;
 	claim_copy_free(c);
 	return false;
@@ -60,13 +70,27 @@ static bool is_source(const struct claim_slot *s)
 
 /* ---- answers ---- */
 
+static bool any_bit(const u8 *bits)
+{
+	for (u32 i = 0; i < MX_BITS_CHUNK_BYTES; i++)
+		if (bits[i])
+			return true;
+	return false;
+}
+
 static void take_chunk(struct claim_slot *s, u32 chunk, u32 next, const u8 *bits, mx_ns now)
 {
+	const struct mx_port *port = s->c->port;
 	struct claim_copy *k = s->c->copy;
 
 	if (chunk != k->at)
 		return;
-	memcpy(k->bits + chunk * MX_BITS_CHUNK_BYTES, bits, MX_BITS_CHUNK_BYTES);
+	if (any_bit(bits)) {
+		k->chunk[chunk] = port->alloc(port->ctx, MX_BITS_CHUNK_BYTES);
+		if (!k->chunk[chunk])
+			return;		/* asked for again, until there is memory */
+		memcpy(k->chunk[chunk], bits, MX_BITS_CHUNK_BYTES);
+	}
 	k->since = now;
 	k->at = next;
 	k->whole = next <= chunk || next >= k->nchunks;
@@ -93,7 +117,11 @@ static void copy_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	s->version_known = true;
 	s->version.epoch = mx_ld32(body + 8);
 	s->version.round = mx_ld32(body + 12);
-	if (is_source(s))
+	if (!is_source(s))
+		return;
+	if (s->version.epoch != k->epoch || s->version.round != k->round)
+		k->chosen = false;	/* one copy is of one version */
+	else
 		take_chunk(s, mx_ld32(body), mx_ld32(body + 4), body + MX_BITS_GET_FIXED, now);
 }
 
@@ -103,7 +131,9 @@ static void copy_ask(struct claim_slot *s, mx_ns now)
 	struct mx_bits_get_req r = { .epoch = c->epoch, .chunk = c->copy->at };
 	u32 n;
 
-	if (s->sync_busy || !s->peer || now < s->sync_retry || !claim_sync_room(s))
+	/* Only who has accepted us: others may still take an older owner's batches. */
+	if (s->sync_busy || !s->peer || !s->lease_from || now < s->sync_retry ||
+	    !claim_sync_room(s))
 		return;
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
 	n = mx_bits_get_req_encode(s->sync_req, CLAIM_SYNC_ROOM, &r);
@@ -129,6 +159,7 @@ static void choose(struct mx_claim *c, mx_ns now)
 	for (u32 i = 0; i < c->nslots; i++)
 		if (c->slot[i].version_known && (!best || newer(&c->slot[i], best)))
 			best = &c->slot[i];
+	chunks_free(c->port, k);	/* of one that was chosen before */
 	k->chosen = true;
 	k->id = best->ref.id;
 	k->incarnation = best->ref.incarnation;
@@ -169,26 +200,15 @@ bool claim_copy_tick(struct mx_claim *c, mx_ns now)
 
 /* ---- for the owner ---- */
 
-static bool any_bit(const u8 *bits)
-{
-	for (u32 i = 0; i < MX_BITS_CHUNK_BYTES; i++)
-		if (bits[i])
-			return true;
-	return false;
-}
-
 void claim_read_check(struct mx_claim *c, mx_ns now)
 {
 	struct claim_copy *k = c->copy;
 
 	if (!c->reading || !k || !k->whole || !claim_bits_majority(c, is_synced))
 		return;
-	for (u32 i = 0; i < k->nchunks; i++) {
-		const u8 *bits = k->bits + i * MX_BITS_CHUNK_BYTES;
-
-		if (any_bit(bits))
-			c->read_chunk(c->user, i * MX_BITS_CHUNK_BYTES * 8, bits);
-	}
+	for (u32 i = 0; i < k->nchunks; i++)
+		if (k->chunk[i])
+			c->read_chunk(c->user, i * MX_BITS_CHUNK_BYTES * 8, k->chunk[i]);
 	claim_copy_free(c);
 	c->reading = false;
 	c->read_done(c->user, MX_OK, now);
@@ -200,7 +220,7 @@ void mx_claim_read_bits(struct mx_claim *c, mx_ns now,
 {
 	c->read_chunk = chunk;
 	c->read_done = done;
-	c->reading = c->bits_mine = true;
+	c->reading = c->read_asked = c->bits_mine = true;
 	c->bits_source = NULL;
 	claim_copy_free(c);
 	claim_bits_start(c);

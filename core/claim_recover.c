@@ -124,6 +124,9 @@ static void write_recovered(struct mx_claim *c, const struct mx_srvref *to, u32 
 	memcpy(d->holders, to, n * sizeof *to);
 	d->nholders = n;
 	d->nprev = 0;
+	/* What it calls dead may be the only copy by now: moves may have been made
+	 * since it was written. With UNSURE the latest of two counts. */
+	d->ndead = 0;
 	d->config++;
 	d->flags |= MX_DESC_UNSURE;	/* the newest bitmap may have been at those lost */
 	/* Far above: those who are gone may have promised more than is known. */

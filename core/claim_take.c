@@ -670,7 +670,7 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 	if (c->writing || c->bits_flying || c->reading || claim_filling(c))
 		at = mx_min_u64(at, now + CLAIM_TICK);
 	/* What callbacks of this tick asked for is begun at once. */
-	if (claim_edit_ready(c) || (c->reading && !c->copy))
+	if (claim_edit_ready(c) || c->read_asked)
 		at = now;
 	claim_tick_at(c, at);
 }

@@ -553,6 +553,7 @@ bool mx_desc_is_dead(const struct mx_vol *v, const struct mx_vs *s, u32 extent, 
 bool mx_desc_is_void(const struct mx_vol *v, u32 extent);	/* at every server not listed */
 #define MX_GEN_ANY	0xffffffffu	/* dead: whatever generation */
 void mx_vol_sync_desc(struct mx_vol *v, mx_ns now);
+void mx_vol_forget_gone(struct mx_vol *v);
 bool mx_vol_new_dead(struct mx_vol *v, const struct mx_vs *s, u32 extent, u32 gen);
 
 /* move.c */

@@ -74,15 +74,24 @@ bool mx_desc_is_dead(const struct mx_vol *v, const struct mx_vs *s, u32 extent, 
 
 /* ---- holes at silent servers ---- */
 
-static bool not_told(const struct mx_vs *s)
+/* May it have a copy that does not count, and that would be met again by whoever
+ * makes the map next? */
+static bool may_have(const struct mx_vs *s, u32 extent)
 {
-	return s && !s->listed && (s->state == MX_VS_SEAL || s->state == MX_VS_LIST);
+	if (!s || s->state < MX_VS_SEAL || s->state == MX_VS_GONE)
+		return false;
+	if (!s->listed || s->relist)
+		return true;
+	for (u32 i = 0; i < s->nleft; i++)
+		if (s->left[i].extent == extent)
+			return true;
+	return false;
 }
 
 bool mx_desc_is_void(const struct mx_vol *v, u32 extent)
 {
 	for (u32 i = 1; i < v->nvs; i++)
-		if (not_told(v->vs[i]) && !mx_desc_is_dead(v, v->vs[i], extent, MX_GEN_ANY))
+		if (may_have(v->vs[i], extent) && !mx_desc_is_dead(v, v->vs[i], extent, MX_GEN_ANY))
 			return false;
 	return true;
 }
@@ -129,7 +138,7 @@ static void edit_voids(struct mx_vol *v, struct mx_desc *d)
 {
 	for (u32 i = 0; i < v->nacts; i++)
 		for (u32 k = 1; v->acts[i].hold == MX_HOLD_VOID && k < v->nvs; k++)
-			if (not_told(v->vs[k]))
+			if (may_have(v->vs[k], v->acts[i].extent))
 				void_add(v, d, v->vs[k], v->acts[i].extent);
 }
 
@@ -275,8 +284,19 @@ static void server_edited(struct mx_vs *s, bool ok, mx_ns now)
 	if (s->state != MX_VS_GONE)
 		return;
 	s->recorded = true;
-	if (!s->extents && s != s->vol->move.from && s != s->vol->move.to)
-		mx_vs_free(s);
+	mx_vol_forget_gone(s->vol);
+}
+
+/* Servers that are over, stand so in the descriptor, and are not referred to. */
+void mx_vol_forget_gone(struct mx_vol *v)
+{
+	for (u32 i = 1; i < v->nvs; i++) {
+		struct mx_vs *s = v->vs[i];
+
+		if (s && s->state == MX_VS_GONE && s->recorded && !s->extents &&
+		    s != v->move.from && s != v->move.to)
+			mx_vs_free(s);
+	}
 }
 
 static void edit_done(struct mx_claim_edit *ed, enum mx_status st, mx_ns now)

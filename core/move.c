@@ -72,6 +72,7 @@ static void finish(struct mx_vol *v, enum mx_status st, mx_ns now)
 	m->act = NULL;
 	m->from = m->to = NULL;
 	m->attempt++;
+	mx_vol_forget_gone(v);
 	tell_op(a, st, st == MX_OK ? NULL : mx_status_str(st), now);
 	if (st == MX_OK)
 		mx_act_release(a, now);

@@ -117,15 +117,25 @@ static bool take_late(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_e
 	return true;
 }
 
-/* Two copies: the higher generation counts, then the later epoch. The other is
- * to be recorded as dead before the volume opens. */
+static bool comes_before(const struct mx_vol *v, const struct mx_ext_entry *e, const struct mx_ent *ent)
+{
+	u32 epoch = mx_num_epoch(e->num);
+
+	if (unsure(v) && epoch != ent->act)
+		return epoch < ent->act;
+	return e->gen < ent->gen || (e->gen == ent->gen && epoch <= ent->act);
+}
+
+/* Two copies: the higher generation counts, then the later epoch (after a recovery,
+ * which may have forgotten a move, the other way round). The other is to be recorded
+ * as dead before the volume opens. */
 static bool take_second(struct mx_vs *s, struct mx_ent *ent, const struct mx_ext_entry *e)
 {
 	struct mx_vol *v = s->vol;
 	struct mx_vs *other = v->vs[ent->srv[0]];
 	u32 epoch = mx_num_epoch(e->num);
 
-	if (e->gen < ent->gen || (e->gen == ent->gen && epoch <= ent->act))
+	if (comes_before(v, e, ent))
 		return mx_vol_new_dead(v, s, e->extent, e->gen);
 	if (!mx_vol_new_dead(v, other, e->extent, ent->gen))
 		return false;

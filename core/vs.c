@@ -550,6 +550,8 @@ static void drop_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	}
 	if (s->voided && !s->nleft && !s->relist)
 		mx_vol_sync_desc(v, now);
+	if (!s->nleft && !mx_list_empty(&v->held))
+		mx_vol_tick_at(v, now);		/* some may have waited for it */
 	if (!s->nleft && s->relist) {
 		s->relist = false;
 		s->list_from = 0;
