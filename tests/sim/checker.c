@@ -802,7 +802,7 @@ void ck_recovered(struct ck_vol *v, bool deleted)
 				bool zero = blk_has(v, blk, CK_ZERO, c->stamp - 1);
 				bool lost = blk_has(v, blk, CK_LOST, c->stamp - 1);
 
-				if (zero && !lost)
+				if ((zero || deleted) && !lost)
 					blk_add(v, &e->blk[b], CK_LOST, op);
 				if (!zero && (lost || deleted))
 					blk_add(v, &e->blk[b], CK_ZERO, op);

@@ -90,7 +90,7 @@ void ck_lost(struct ck_vol *v, u32 extent);
 u32 ck_shrink_begin(struct ck_vol *v, u64 blk);
 void ck_shrink_end(struct ck_vol *v, u32 op, u64 blk, enum ck_end how);
 /* `volume recover` goes by the bitmap of whoever is left: lost extents may have
- * become holes, holes may be called lost; and all may be holes if the volume was
+ * become holes, holes may be called lost; and all may be either if the volume was
  * being @deleted when its holders were lost. */
 void ck_recovered(struct ck_vol *v, bool deleted);
 
