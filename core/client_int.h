@@ -562,6 +562,7 @@ void mx_move_edit(struct mx_vol *v, struct mx_desc *d);	/* its part of an edit *
 void mx_move_edited(struct mx_vol *v, enum mx_status st, mx_ns now);
 void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now);
 void mx_move_stop(struct mx_vol *v, mx_ns now);		/* the volume ends */
+void mx_move_end(struct mx_vol *v, mx_ns now);		/* ... and has ended */
 void mx_move_tick(struct mx_vol *v, mx_ns now);
 bool mx_dead_add(struct mx_desc *d, const struct mx_vs *s, u32 extent, u32 gen);
 void mx_dead_del(struct mx_desc *d, u64 id, u64 inc, u32 extent, u32 gen);

@@ -545,7 +545,15 @@ void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now)
 	}
 }
 
-/* The volume ends: what is being moved stays where it is, what was to be, too. */
+/* The volume is given back: the descriptor says by itself where the extent is. */
+void mx_move_end(struct mx_vol *v, mx_ns now)
+{
+	if (v->move.stage)
+		finish(v, MX_ST_CANCELLED, now);
+}
+
+/* The volume ends: what is being moved stays where it is, what was to be, too; a
+ * version being written is waited for. */
 void mx_move_stop(struct mx_vol *v, mx_ns now)
 {
 	enum mx_status st = v->fail ? v->fail : MX_ST_CANCELLED;

@@ -274,6 +274,7 @@ static void try_release(struct mx_vol *v, mx_ns now)
 		mx_move_stop(v, now);
 	}
 	v->phase = MX_VP_RELEASE;
+	mx_move_end(v, now);
 	for (u32 i = 1; i < v->nvs; i++)
 		if (v->vs[i])
 			mx_vs_stop(v->vs[i]);

@@ -568,7 +568,7 @@ void mx_vs_drops(struct mx_vs *s, mx_ns now)
 	struct mx_drop_ext_req r = { .epoch = v->epoch };
 	u32 n;
 
-	if (s->busy || s->state != MX_VS_READY || !mx_srv_up(s->srv) || v->phase < MX_VP_OPEN ||
+	if (s->busy || s->state != MX_VS_READY || !mx_srv_up(s->srv) || !mx_vol_running(v) ||
 	    v->fail)
 		return;
 	s->dropping_left = s->nleft != 0;
