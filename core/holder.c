@@ -358,7 +358,7 @@ enum mx_status mx_call_reserve(struct mx_ccall *c)
 		return exists(c, found[0]->uuid);
 	if (s->leaving)
 		return MX_ST_LEAVING;
-	for (i = 0; i < s->nreserves; i++) {
+	for (i = 0; i < RESERVES_MAX; i++) {
 		v = &s->reserves[i];
 		if (c->now >= v->until) {
 			slot = slot ? slot : v;

@@ -9,7 +9,7 @@
 #define JOBS_MIN	128u
 #define VOLUMES_DEFAULT	4096u
 #define CARE_DEFAULT	(60 * MX_SEC)
-#define CTL_MIN		(32u << 10)	/* memory of control that is set aside */
+#define CTL_MIN		(24u << 10)	/* memory of control that is set aside */
 #define CTL_MAX		(16u << 20)
 #define WORK_RETRY	(10 * MX_MS)	/* the port had no memory */
 
@@ -53,7 +53,7 @@ void mx_srv_free(struct mx_server *s, void *p, size_t n)
  */
 static bool ctl_set_aside(struct mx_server *s)
 {
-	u64 all = s->conf.store.ceiling, n = mx_max_u64(all >> 11, CTL_MIN);
+	u64 all = s->conf.store.ceiling, n = mx_max_u64(all >> 12, CTL_MIN);
 
 	/* Of the smallest servers not more than a sixteenth. */
 	n = s->ctl_used + mx_min_u64(mx_min_u64(n, CTL_MAX), all / 16);
@@ -73,9 +73,8 @@ static u32 share_of(const struct mx_server *s, u32 shift, u32 min, u32 max)
 
 static bool tables_new(struct mx_server *s)
 {
-	s->nreserves = share_of(s, 21, RESERVES_MIN, RESERVES_MAX);
 	s->nrings = share_of(s, 19, DROPPED_MIN, DROPPED_MAX);
-	s->reserves = mx_srv_alloc(s, s->nreserves * sizeof *s->reserves);
+	s->reserves = mx_srv_alloc(s, RESERVES_MAX * sizeof *s->reserves);
 	s->dropped = mx_srv_alloc(s, s->nrings * sizeof *s->dropped);
 	s->letgo = mx_srv_alloc(s, s->nrings * sizeof *s->letgo);
 	return s->reserves && s->dropped && s->letgo;
@@ -83,7 +82,7 @@ static bool tables_new(struct mx_server *s)
 
 static void tables_free(struct mx_server *s)
 {
-	mx_srv_free(s, s->reserves, s->nreserves * sizeof *s->reserves);
+	mx_srv_free(s, s->reserves, RESERVES_MAX * sizeof *s->reserves);
 	mx_srv_free(s, s->dropped, s->nrings * sizeof *s->dropped);
 	mx_srv_free(s, s->letgo, s->nrings * sizeof *s->letgo);
 }

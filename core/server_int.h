@@ -11,8 +11,7 @@
 #include "claim.h"
 #include "pack.h"
 
-#define RESERVES_MAX	128u	/* names being made at once; fewer at a small server */
-#define RESERVES_MIN	32u
+#define RESERVES_MAX	128u	/* names being made at once: 5 s of one creator at 25 a second */
 #define RESERVE_KEEP	(5 * MX_SEC)
 #define LEASE_MAX_MS	(3600u * 1000)
 #define DROPPED_MAX	1024u	/* volumes remembered to be gone; fewer at a small server */
@@ -120,7 +119,7 @@ struct mx_server {
 	struct mx_held **held;	/* in order of uuid */
 	u32 nheld, held_cap;
 	struct mx_reserve *reserves;
-	u32 nreserves, nrings;		/* entries of reserves; of dropped and of letgo */
+	u32 nrings;		/* entries of dropped and of letgo */
 	struct mx_dropped *dropped;	/* volumes dropped last: not to be sealed anew */
 	u32 ndropped;
 	struct mx_letgo *letgo;		/* descriptors let go last: not to come back */
