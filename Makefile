@@ -114,9 +114,6 @@ $(B)/sim-san-obj/%.o: %.c | deps-build
 $(B)/sim-san: $(SIMOBJ:$(B)/sim-obj/%=$(B)/sim-san-obj/%)
 	@echo "  LD      $@"
 	@$(CC) $(SAN) -o $@ $^
-# 1,000 servers and 1,000 clients: figures for the benchmarks' results, about 3 minutes.
-$(B)/sim-scale.json: $(B)/sim
-	$(B)/sim --scale --out $@
 sim: $(B)/sim
 	$(B)/sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS) -j 2)
 
@@ -148,7 +145,7 @@ check: deps-build deps-test
 	@tests/check full
 check-long: deps-build deps-test
 	@tests/check long
-bench: deps-build deps-bench all qemu-module
+bench: deps-build deps-bench all qemu-module $(B)/sim
 	@tests/bench/run
 
 install: all

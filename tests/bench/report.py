@@ -236,6 +236,18 @@ def notes(results):
     return out
 
 
+def scale_markdown(all_rows):
+    """The table of a simulated cluster; nothing without one."""
+    if not all_rows:
+        return ""
+    lines = ["", "## Scale", "", f"Simulated: {all_rows[0]['link']}.", "",
+             "| case | | value |", "|---|---|---|"]
+    for r in all_rows:
+        value = f"{r['value']:,.0f}" if r["value"] >= 1000 else f"{r['value']:.3g}"
+        lines.append(f"| `{r['case']}` | {r['what']} | {value} {r['metric']} |")
+    return "\n".join(lines) + "\n"
+
+
 def markdown(results, all_rows, about):
     lines = ["# MemX benchmark", "", about, ""]
     lines += ["- " + n for n in notes(results)] + ["", "## Bars", ""]

@@ -75,14 +75,20 @@ static void progress(struct scale *s, const char *what)
 	fprintf(stderr, "[%4ld s] %s\n", (long)(t.tv_sec - s->began.tv_sec), what);
 }
 
-static void figure(struct scale *s, const char *metric, const char *unit, double value)
+#define LINK	"every node: one full-duplex link of 1 Gbit/s to one switch, 50 us from node to " \
+		"node, 1 MiB of buffer at each output, 66 bytes around a datagram; no faults"
+
+/* One row, as tests/bench/run writes them. */
+static void figure(struct scale *s, const char *name, const char *unit, double value,
+		   const char *what)
 {
-	printf("  %-52s %12.*f %s\n", metric, value < 100 ? 3 : 0, value, unit);
+	printf("  %-26s %12.*f %-10s %s\n", name, value < 100 ? 3 : 0, value, unit, what);
 	if (!s->json)
 		return;
-	fprintf(s->json, "%s  {\"case\": \"scale\", \"subject\": \"sim\", \"peer\": null, "
-		"\"metric\": \"%s\", \"unit\": \"%s\", \"value\": %.6g, \"peer_value\": null, "
-		"\"ratio\": null}", s->first ? "" : ",\n", metric, unit, value);
+	fprintf(s->json, "%s  {\"case\": \"scale-%s\", \"subject\": \"memx\", \"peer\": \"link-1g\", "
+		"\"metric\": \"%s\", \"value\": %.6g, \"peer_value\": null, \"ratio\": null, "
+		"\"what\": \"%s\", \"link\": \"" LINK "\"}", s->first ? "" : ",\n", name, unit, value,
+		what);
 	s->first = false;
 }
 
@@ -335,9 +341,10 @@ static void measure_announcements(struct scale *s)
 	run_for(s, ANNOUNCE_FOR);
 	b1 = rx_bytes(n, &d1);
 	bits = (double)(b1 - b0 + (d1 - d0) * FRAME) * 8 * MX_SEC / ANNOUNCE_FOR;
-	figure(s, "announcements, share of a 1 Gbit/s link", "percent", bits / 1e9 * 100);
-	figure(s, "announcements at a node", "per second",
-	       (double)(d1 - d0) * MX_SEC / ANNOUNCE_FOR);
+	figure(s, "announce-share", "percent", bits / 1e9 * 100,
+	       "of a 1 Gbit/s link taken by announcements of 1,000 servers");
+	figure(s, "announce-rate", "per second", (double)(d1 - d0) * MX_SEC / ANNOUNCE_FOR,
+	       "announcements that reach a node");
 }
 
 static u64 extents_of(const struct scale *s, u32 i)
@@ -357,11 +364,11 @@ static void measure_evenness(struct scale *s)
 		max = mx_max_u64(max, n);
 		min = mx_min_u64(min, n);
 	}
-	figure(s, "placement: extents placed", "extents", (double)sum);
-	figure(s, "placement: fullest server to mean", "ratio",
-	       (double)max * s->w.nservers / (double)sum);
-	figure(s, "placement: emptiest server to mean", "ratio",
-	       (double)min * s->w.nservers / (double)sum);
+	figure(s, "placed", "extents", (double)sum, "of 1 MiB, written by 1,000 clients");
+	figure(s, "placement-fullest", "of mean", (double)max * s->w.nservers / (double)sum,
+	       "the fullest of 1,000 servers of 64 GiB");
+	figure(s, "placement-emptiest", "of mean", (double)min * s->w.nservers / (double)sum,
+	       "the emptiest of them");
 }
 
 /* Of servers of @gib (0: any) at @load (~0: any): how full they are. */
@@ -389,27 +396,30 @@ static void measure_mixed(struct scale *s)
 		max = u > max ? u : max;
 		min = u < min ? u : min;
 	}
-	figure(s, "mixed servers: used of the pool", "ratio", share_used(s, 0, ~0u));
-	figure(s, "mixed servers: used of the fullest", "ratio", max);
-	figure(s, "mixed servers: used of the emptiest", "ratio", min);
+	figure(s, "mixed-used", "percent", 100 * share_used(s, 0, ~0u),
+	       "of a pool of 252 servers of 1, 2 and 4 GiB at loads of 0, 300 and 700");
+	figure(s, "mixed-fullest", "percent", 100 * max, "of the fullest server there");
+	figure(s, "mixed-emptiest", "percent", 100 * min, "of the emptiest");
 	for (u32 gib = 1; gib <= 4; gib *= 2) {
-		snprintf(label, sizeof label, "mixed servers: used of those of %u GiB", gib);
-		figure(s, label, "ratio", share_used(s, gib, ~0u));
+		snprintf(label, sizeof label, "mixed-%ugib", gib);
+		figure(s, label, "percent", 100 * share_used(s, gib, ~0u), "of those of that size");
 	}
 	for (u32 i = 0; i < 9; i += 3) {
-		snprintf(label, sizeof label, "mixed servers: used of those at load %u", server_load(s, i));
-		figure(s, label, "ratio", share_used(s, 0, server_load(s, i)));
+		snprintf(label, sizeof label, "mixed-load-%u", server_load(s, i));
+		figure(s, label, "percent", 100 * share_used(s, 0, server_load(s, i)),
+		       "of those at that load");
 	}
 }
 
 /* Opens @name at @c, which has it not open, and says what that took. */
-static void measure_open(struct scale *s, struct sc_client *c, const char *name, const char *what)
+static void measure_open(struct scale *s, struct sc_client *c, const char *name, const char *as,
+			 const char *what)
 {
 	const struct mx_ep_stats *st = mx_ep_stats(c->n->ep);
 	u64 rx = st->rx_dgrams, tx = st->tx_dgrams, bytes = st->rx_bytes + st->tx_bytes;
-	u64 ann = (u64)s->w.nservers;	/* a second of these is not the open's */
+	u64 ann = (u64)s->w.nservers;	/* what is heard meanwhile is not the open's */
 	mx_ns began = s->w.now, took;
-	char label[96];
+	char label[64];
 	u64 heard;
 
 	c->next = c->end = 0;
@@ -417,13 +427,14 @@ static void measure_open(struct scale *s, struct sc_client *c, const char *name,
 	run_until_idle(s, "open", 300 * MX_SEC);
 	took = s->w.now - began;
 	heard = ann * took / (2 * MX_SEC);
-	snprintf(label, sizeof label, "%s: time", what);
-	figure(s, label, "ms", (double)took / MX_MS);
-	snprintf(label, sizeof label, "%s: packets sent and received", what);
-	figure(s, label, "packets", (double)(st->rx_dgrams - rx + st->tx_dgrams - tx - heard));
-	snprintf(label, sizeof label, "%s: bytes", what);
+	snprintf(label, sizeof label, "%s-time", as);
+	figure(s, label, "ms", (double)took / MX_MS, what);
+	snprintf(label, sizeof label, "%s-packets", as);
+	figure(s, label, "packets", (double)(st->rx_dgrams - rx + st->tx_dgrams - tx - heard),
+	       "sent and received meanwhile, without announcements");
+	snprintf(label, sizeof label, "%s-bytes", as);
 	figure(s, label, "bytes", (double)(st->rx_bytes + st->tx_bytes - bytes) -
-	       (double)heard * 216);
+	       (double)heard * 216, "in them");
 }
 
 static void measure_map(struct scale *s, struct sc_client *c)
@@ -431,8 +442,9 @@ static void measure_map(struct scale *s, struct sc_client *c)
 	struct mx_vol_stats st;
 
 	mx_vol_stats(c->v, &st, node_now(c->n));
-	figure(s, "client's page map, a mapped TiB", "bytes",
-	       (double)st.map_bytes * BIG_EXTENTS / (double)st.extents[MX_EXT_PLACED]);
+	figure(s, "map-memory", "bytes",
+	       (double)st.map_bytes * BIG_EXTENTS / (double)st.extents[MX_EXT_PLACED],
+	       "of a client's page map, for a mapped TiB");
 	if (st.extents[MX_EXT_PLACED] != BIG_EXTENTS)
 		die("rebuilt map", "lacks extents");
 }
@@ -492,7 +504,7 @@ static void big_volume(struct scale *s)
 	run_until_idle(s, "placing 1 TiB", 3600 * MX_SEC);
 	progress(s, "1 TiB placed");
 	close_vol(big);
-	measure_open(s, other, big->name, "rebuild of a 1 TiB map");
+	measure_open(s, other, big->name, "rebuild", "to open a volume of 1 TiB, all of it placed");
 	measure_map(s, other);
 	close_vol(other);
 }
@@ -512,8 +524,8 @@ static struct scale *begin(const char *what, bool mixed, u32 nservers, u32 nclie
 	if (!s->cl)
 		abort();
 	s->json = json;
-	printf("%u servers of %s, %u clients; 1 Gbit/s links, 50 us, 1 MiB of switch buffer\n",
-	       nservers, what, nclients);
+	s->first = mixed;	/* it comes first */
+	printf("%u servers of %s, %u clients; " LINK "\n", nservers, what, nclients);
 	start_all(s, nservers, s->nclients);
 	run_for(s, 5 * MX_SEC);
 	progress(s, "cluster started");
@@ -539,7 +551,6 @@ int scale_run(const char *out)
 		fprintf(json, "[\n");
 	}
 	s = begin("1, 2 and 4 GiB at loads of 0, 300 and 700", true, MIX_SERVERS, MIX_CLIENTS, json);
-	s->first = true;
 	fill(s);
 	measure_mixed(s);
 	end(s);
@@ -548,7 +559,7 @@ int scale_run(const char *out)
 	fill(s);
 	measure_evenness(s);
 	close_vol(&s->cl[1]);
-	measure_open(s, &s->cl[0], s->cl[1].name, "open of a 64 GiB volume, 0.5 GiB placed");
+	measure_open(s, &s->cl[0], s->cl[1].name, "open", "to open a volume of 64 GiB, 0.5 GiB written");
 	close_vol(&s->cl[0]);
 	big_volume(s);
 	end(s);
