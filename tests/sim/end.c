@@ -231,7 +231,7 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 		if (o.error == MX_OK)
 			return sess_of(c, vol);
 		if (o.error == MX_ST_NO_VOLUME || o.error == MX_ST_DELETED) {
-			if (vols_alive(l, vol) && !vols_may_be_gone(l, vol))
+			if (truth_quorum(l, vol) || (vols_alive(l, vol) && !vols_may_be_gone(l, vol)))
 				sim_fail(&l->w, "%s has vanished", name);
 			return NULL;
 		}
@@ -243,6 +243,9 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			return NULL;
 		}
 		if (o.error == MX_ST_NO_QUORUM) {
+			if (truth_quorum(l, vol))
+				sim_fail(&l->w, "%s is said to have no quorum, but a majority of its "
+					 "holders has it", name);
 			if (!vols_may_be_gone(l, vol))
 				sim_fail(&l->w, "%s has no quorum, but too few holders crashed", name);
 			l->st.no_quorum++;

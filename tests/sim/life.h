@@ -207,6 +207,9 @@ bool vols_forcing(struct life *l, u32 vol);	/* ... and is under way */
 bool side_busy(const struct life_client *c);
 void side_drop(struct life_client *c);		/* its client crashed */
 
+/* ---- truth.c ---- */
+bool truth_quorum(const struct life *l, u32 vol);	/* a majority of its holders has it */
+
 /* ---- sess.c: data opens ---- */
 struct life_sess *sess_open(struct life_client *c, u32 vol, const struct mx_vol_conf *conf);
 void sess_close(struct life_sess *s);
