@@ -4,72 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "checker.h"
+#include "checker_int.h"
 
-#define EXT_BLOCKS	2048u
-#define PAGE_BLOCKS	8u
-#define NOT_YET		0xffffffffu
-
-/* One content a block may have. */
-struct ck_cand {
-	u64 val;
-	u32 op;
-	u32 gone;		/* stamp since which it is impossible */
-};
-
-struct ck_blk {
-	struct ck_cand *c;	/* NULL: zeros since ever */
-	u16 n, cap;
-};
-
-struct ck_ext {
-	u32 no;
-	u32 wr_order;		/* newest session that completed a write here... */
-	u32 wr_stamp;		/* ...and when first */
-	struct ck_ext *next;
-	struct ck_blk blk[EXT_BLOCKS];
-};
-
-#define EXT_HASH	256u
-struct ck_vol {
-	struct ck *ck;
-	char name[64];
-	u64 salt;
-	struct ck_vol *next;
-	struct ck_ext *ext[EXT_HASH];
-	struct ck_sess *sess;		/* highest epoch first */
-	u32 *reads, nreads, reads_cap;	/* requests under way that read */
-};
-
-struct ck_sess {
-	struct ck_vol *vol;
-	struct ck_sess *older;
-	u32 order;		/* epoch */
-	u32 opened;
-	bool forced, over;
-	bool shaken;		/* a forced takeover was begun beside it */
-	char who[24];
-};
-
-struct ck_op {
-	struct ck_sess *sess;	/* NULL: a crash, a resize */
-	u64 blk;
-	u32 n;
-	u8 kind, how;
-	u32 submit, done;	/* 0: under way */
-};
-
-struct ck {
-	void (*say)(void *ctx, const char *why);
-	void *ctx;
-	u32 stamp;
-	struct ck_op *ops;	/* 0 is "since ever" */
-	u32 nops, ops_cap;
-	struct ck_vol *vols;
-};
-
-static void broken(struct ck *c, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
-static void broken(struct ck *c, const char *fmt, ...)
+void broken(struct ck *c, const char *fmt, ...)
 {
 	char why[1024];
 	va_list ap;
@@ -162,171 +99,6 @@ struct ck_vol *ck_vol_new(struct ck *c, const char *name)
 	return v;
 }
 
-/* ---- contents ---- */
-
-/* A content's number names its write: request << 8 | version of the buffer. */
-u64 ck_value(u32 op, u32 version) { return (u64)op << 8 | (version & 0xff); }
-static u32 val_op(u64 val) { return (u32)(val >> 8); }
-
-static u64 pattern(const struct ck_vol *v, u64 val, u64 blk)
-{
-	u64 x = (val + 1) * 0xbf58476d1ce4e5b9ull ^ (blk + v->salt) * 0x94d049bb133111ebull;
-
-	return x ^ x >> 29;
-}
-
-void ck_fill(const struct ck_vol *v, u64 val, u64 blk, u8 *out)
-{
-	u64 x = pattern(v, val, blk), w[CK_BLOCK / 8];
-	u32 i;
-
-	if (val == CK_ZERO) {
-		memset(out, 0, CK_BLOCK);
-		return;
-	}
-	w[0] = val;
-	for (i = 1; i < CK_BLOCK / 8; i++)
-		w[i] = x + i * 0x9e3779b97f4a7c15ull;
-	memcpy(out, w, CK_BLOCK);
-}
-
-static u64 identify(const struct ck_vol *v, u64 blk, const u8 *data)
-{
-	u64 w[CK_BLOCK / 8], x, bad = 0;
-	u32 i;
-
-	memcpy(w, data, CK_BLOCK);
-	if (!w[0]) {
-		for (i = 1; i < CK_BLOCK / 8; i++)
-			bad |= w[i];
-		return bad ? CK_BAD : CK_ZERO;
-	}
-	x = pattern(v, w[0], blk);
-	for (i = 1; i < CK_BLOCK / 8; i++)
-		bad |= w[i] ^ (x + i * 0x9e3779b97f4a7c15ull);
-	return bad ? CK_BAD : w[0];
-}
-
-/* ---- the sets ---- */
-
-static struct ck_ext *ext_find(const struct ck_vol *v, u32 no)
-{
-	struct ck_ext *e = v->ext[no % EXT_HASH];
-
-	while (e && e->no != no)
-		e = e->next;
-	return e;
-}
-
-static struct ck_ext *ext_get(struct ck_vol *v, u32 no)
-{
-	struct ck_ext *e = ext_find(v, no);
-
-	if (e)
-		return e;
-	e = calloc(1, sizeof *e);
-	if (!e)
-		abort();
-	e->no = no;
-	e->next = v->ext[no % EXT_HASH];
-	v->ext[no % EXT_HASH] = e;
-	return e;
-}
-
-static struct ck_blk *blk_get(struct ck_vol *v, u64 blk)
-{
-	return &ext_get(v, (u32)(blk / EXT_BLOCKS))->blk[blk % EXT_BLOCKS];
-}
-
-/* Nothing that could still be returned needs what was impossible before this. */
-static u32 oldest_read(const struct ck_vol *v)
-{
-	u32 i, min = NOT_YET;
-
-	for (i = 0; i < v->nreads; i++)
-		min = mx_min_u32(min, v->ck->ops[v->reads[i]].submit);
-	return min == NOT_YET ? v->ck->stamp : min;
-}
-
-static void blk_add(struct ck_vol *v, struct ck_blk *b, u64 val, u32 op)
-{
-	u16 i, k;
-
-	if (!b->c) {
-		b->cap = 4;
-		b->c = malloc(b->cap * sizeof *b->c);
-		if (!b->c)
-			abort();
-		b->c[b->n++] = (struct ck_cand){ .val = CK_ZERO, .op = 0, .gone = NOT_YET };
-	}
-	if (b->n == b->cap) {
-		u32 keep = oldest_read(v);
-
-		for (i = k = 0; i < b->n; i++)
-			if (b->c[i].gone >= keep)
-				b->c[k++] = b->c[i];
-		b->n = k;
-	}
-	if (b->n == b->cap) {
-		b->cap *= 2;
-		b->c = realloc(b->c, b->cap * sizeof *b->c);
-		if (!b->c)
-			abort();
-	}
-	b->c[b->n++] = (struct ck_cand){ .val = val, .op = op, .gone = NOT_YET };
-}
-
-static bool blk_has(const struct ck_vol *v, u64 blk, u64 val, u32 since)
-{
-	const struct ck_ext *e = ext_find(v, (u32)(blk / EXT_BLOCKS));
-	const struct ck_blk *b = e ? &e->blk[blk % EXT_BLOCKS] : NULL;
-	u16 i;
-
-	if (!b || !b->c)
-		return val == CK_ZERO;
-	for (i = 0; i < b->n; i++)
-		if (b->c[i].val == val && b->c[i].gone > since)
-			return true;
-	return false;
-}
-
-static const char *val_text(const struct ck *c, u64 val, char *out, size_t len)
-{
-	if (val == CK_ZERO)
-		snprintf(out, len, "zeros");
-	else if (val == CK_LOST)
-		snprintf(out, len, "lost");
-	else if (val == CK_BAD)
-		snprintf(out, len, "something never written here");
-	else if (val_op(val) >= c->nops)
-		snprintf(out, len, "an unknown request's data");
-	else
-		snprintf(out, len, "#%u.%u", val_op(val), (u32)(val & 0xff));
-	return out;
-}
-
-static void fail_read(struct ck_vol *v, u32 op, u64 blk, u64 got)
-{
-	struct ck *c = v->ck;
-	const struct ck_blk *b = blk_get(v, blk);
-	char set[700] = "", one[64];
-	size_t at = 0;
-	u16 i;
-
-	for (i = 0; i < b->n && at < sizeof set - 80; i++) {
-		const struct ck_op *o = &c->ops[b->c[i].op];
-
-		at += (size_t)snprintf(set + at, sizeof set - at, " %s%s(%u..%u)%s",
-			b->c[i].gone > c->ops[op].submit ? "" : "no longer ",
-			val_text(c, b->c[i].val, one, sizeof one), o->submit, o->done,
-			i + 1 < b->n ? "," : "");
-	}
-	broken(c, "%s: read #%u by %s returned %s at block %llu (extent %llu, byte %llu); allowed:%s",
-	     v->name, op, c->ops[op].sess->who, val_text(c, got, one, sizeof one),
-	     (unsigned long long)blk, (unsigned long long)(blk / EXT_BLOCKS),
-	     (unsigned long long)(blk * CK_BLOCK), b->c ? set : " zeros (never written)");
-}
-
 /* ---- sessions ---- */
 
 struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool forced)
@@ -353,8 +125,12 @@ void ck_force(struct ck_vol *v)
 {
 	struct ck_sess *s;
 
-	for (s = v->sess; s; s = s->older)
-		s->shaken |= !s->over;
+	for (s = v->sess; s; s = s->older) {
+		if (s->over || s->shaken)
+			continue;
+		s->shaken = true;
+		s->shaken_at = ck_stamp(v->ck);
+	}
 }
 
 bool ck_overtaken(const struct ck_sess *s)
@@ -515,9 +291,25 @@ static void end_write(struct ck_vol *v, u32 op, enum ck_end how)
 	}
 }
 
+/*
+ * A read returns what was there since it began. Whoever takes over by force says
+ * that the old owner is dead. If it is not, it still goes by its own map for as long
+ * as its lease seems to last, and may answer from it, that a range is a hole, say:
+ * with what was there when the takeover began, at the earliest.
+ */
+static u32 read_since(const struct ck_vol *v, u32 op)
+{
+	const struct ck_op *o = &v->ck->ops[op];
+
+	if (!overtaken_by_force(o->sess))
+		return o->submit;
+	return o->sess->shaken ? mx_min_u32(o->submit, o->sess->shaken_at) : 0;
+}
+
 /* The candidate that a read's block matches; NULL if several do (zeros). */
 static struct ck_cand *match(struct ck_vol *v, u32 op, u64 blk, const u8 *data, struct ck_blk **bp)
 {
+	u32 since = read_since(v, op);
 	u64 val = identify(v, blk, data);
 	const struct ck_ext *e = ext_find(v, (u32)(blk / EXT_BLOCKS));
 	struct ck_blk *b = e ? (struct ck_blk *)&e->blk[blk % EXT_BLOCKS] : NULL;
@@ -532,7 +324,7 @@ static struct ck_cand *match(struct ck_vol *v, u32 op, u64 blk, const u8 *data, 
 		return NULL;
 	}
 	for (i = 0; i < b->n; i++)
-		if (b->c[i].val == val && b->c[i].gone > v->ck->ops[op].submit) {
+		if (b->c[i].val == val && b->c[i].gone > since) {
 			hit = &b->c[i];
 			hits++;
 		}
@@ -612,6 +404,7 @@ static void end_read_ok(struct ck_vol *v, u32 op, const u8 *data)
 	struct ck_cand *x[PAGE_BLOCKS];
 	struct ck_blk *b[PAGE_BLOCKS];
 	u64 blk = r->blk, end = r->blk + r->n;
+	bool old = overtaken_by_force(r->sess);	/* it shows what was, not what is */
 	u32 i, n;
 
 	for (; blk < end; blk += n) {
@@ -619,7 +412,7 @@ static void end_read_ok(struct ck_vol *v, u32 op, const u8 *data)
 		for (i = 0; i < n; i++)
 			x[i] = match(v, op, blk + i, data + (blk + i - r->blk) * CK_BLOCK, &b[i]);
 		check_torn(v, op, blk, x, n);
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n && !old; i++)
 			if (x[i])
 				saw(c, r, b[i], x[i]);
 	}
@@ -651,10 +444,8 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 	if (o->sess->over)
 		broken(c, "%s: request #%u of %s ended after its session", v->name, op, o->sess->who);
 	o->done = ck_stamp(c);
-	/* Whoever takes over by force says that the old owner is dead. If it is not,
-	 * it still goes by its own map for as long as its lease seems to last, and
-	 * may answer from it: that a range is a hole. Writes go to servers. */
-	if (how == CK_OK && o->kind != CK_WRITE && overtaken_by_force(o->sess))
+	/* As with reads: of a hole nothing need be sent to say that it is zeros. */
+	if (how == CK_OK && o->kind != CK_WRITE && o->kind != CK_READ && overtaken_by_force(o->sess))
 		how = CK_FAILED;
 	/* An error is an error; what a former owner says of its reason is old. */
 	if (how == CK_ENDED_LOST && ck_overtaken(o->sess))

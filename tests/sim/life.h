@@ -209,6 +209,7 @@ void side_drop(struct life_client *c);		/* its client crashed */
 
 /* ---- truth.c ---- */
 bool truth_quorum(const struct life *l, u32 vol);	/* a majority of its holders has it */
+bool truth_clash(const struct life *l, u32 vol);	/* two of that name, not known to be deleted */
 
 /* ---- sess.c: data opens ---- */
 struct life_sess *sess_open(struct life_client *c, u32 vol, const struct mx_vol_conf *conf);

@@ -89,3 +89,46 @@ bool truth_quorum(const struct life *l, u32 vol)
 	free(tmp);
 	return yes;
 }
+
+/* Has some server seen the end of its deletion, or a majority a tombstone? */
+static bool is_over(const struct life *l, const u8 *uuid, struct mx_desc *best, struct mx_desc *tmp)
+{
+	u32 i;
+
+	for (i = 0; i < l->w.nservers; i++) {
+		const struct sim_node *n = &l->w.nodes[i];
+
+		if (n->up && !mx_held_find(n->srv, uuid) && mx_dropped_epoch(n->srv, uuid))
+			return true;
+	}
+	return newest(l, uuid, best, tmp) && best->state == MX_VOL_DELETED &&
+	       majority_holds(l, best->holders, best->nholders, uuid);
+}
+
+/* Do two volumes have that name of which no deletion is known? */
+bool truth_clash(const struct life *l, u32 vol)
+{
+	struct mx_desc *best = malloc(sizeof *best), *tmp = malloc(sizeof *tmp);
+	u8 first[MX_UUID];
+	u32 i, k, n = 0;
+
+	if (!best || !tmp)
+		abort();
+	for (i = 0; i < l->w.nservers; i++) {
+		const struct sim_node *s = &l->w.nodes[i];
+
+		for (k = 0; s->up && k < s->srv->nheld && n < 2; k++) {
+			const struct mx_held *h = s->srv->held[k];
+
+			if (strcmp((const char *)h->desc + MX_DESC_NAME, l->vols[vol].name) ||
+			    mx_ld32(h->desc + MX_DESC_STATE) != MX_VOL_LIVE ||
+			    (n && !memcmp(first, h->uuid, MX_UUID)) || is_over(l, h->uuid, best, tmp))
+				continue;
+			memcpy(first, h->uuid, MX_UUID);
+			n++;
+		}
+	}
+	free(best);
+	free(tmp);
+	return n == 2;
+}

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "tests/sim/checker.c"
+#include "tests/sim/checker_set.c"
 
 static jmp_buf caught;
 static char why_text[1024];
@@ -277,6 +278,23 @@ static void owner__forced_may_overlap_but_not_in_an_extent(void **state)
 	assert_true(COMPLAINS("old owner", ck_end(h->v, w, CK_OK, NULL)));
 }
 
+/* Who was forced out, and does not know, may answer as of then; not worse. */
+static void owner__forced_out_reads_what_was(void **state)
+{
+	struct hist *h = *state;
+	u32 w0 = write_ok(h, h->a, 0, 1), w1 = write_ok(h, h->a, 0, 1), w2, zeros = 0;
+	struct ck_sess *b;
+
+	ck_force(h->v);
+	b = ck_open(h->v, "b", 3, true);
+	w2 = write_ok(h, b, 0, 1);
+	read_is(h, h->a, 0, 1, &w1);
+	read_is(h, b, 0, 1, &w2);
+	assert_true(COMPLAINS("returned", read_is(h, b, 0, 1, &w1)));
+	assert_true(COMPLAINS("returned", read_is(h, h->a, 0, 1, &w0)));
+	assert_true(COMPLAINS("returned", read_is(h, h->a, 0, 1, &zeros)));
+}
+
 static void owner__old_writes_end_with_the_new_owner(void **state)
 {
 	struct hist *h = *state;
@@ -338,6 +356,7 @@ int main(void)
 		T(fickle__any_version_until_one_is_seen), T(lost__only_after_a_crash),
 		T(lost__never_zeros), T(lost__written_anew), T(lost__part_of_a_page_discarded), T(owner__two_without_force),
 		T(owner__forced_may_overlap_but_not_in_an_extent),
+		T(owner__forced_out_reads_what_was),
 		T(owner__old_writes_end_with_the_new_owner),
 		T(shrink__what_was_cut_off_comes_back_as_zeros), T(close__with_a_request_under_way),
 		T(end__twice), T(blkstat__zeros_over_data),
