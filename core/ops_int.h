@@ -47,7 +47,7 @@ struct mx_opctx {
 	u64 size;
 	struct mx_hstate hstate;
 
-	/* resize */
+	/* resize; vol_st: delete, too */
 	struct mx_vol *vol;		/* opened for it */
 	struct mx_vol *own;		/* open here before; lives until sub is done */
 	struct mx_vol_op sub;

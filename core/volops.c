@@ -234,10 +234,15 @@ static bool edit_deleted(struct mx_claim_edit *e, struct mx_desc *d)
 	return true;
 }
 
+static void delete_end(struct mx_opctx *x, enum mx_status st, mx_ns now)
+{
+	mx_op_end(x, st == MX_OK ? x->vol_st : st, now);
+}
+
 static void forgotten(struct mx_opctx *x, mx_ns now)
 {
 	if (!mx_asks_busy(x))
-		mx_op_end(x, MX_OK, now);
+		delete_end(x, MX_OK, now);
 }
 
 static u32 drop_body(struct mx_opctx *x)
@@ -260,7 +265,7 @@ static void dropped(struct mx_opctx *x, mx_ns now)
 	for (u32 i = 0; i < x->nasks; i++)
 		all &= x->asks[i]->st == MX_OK;
 	if (!all) {
-		x->claimed = mx_op_end;
+		x->claimed = delete_end;
 		mx_claim_release(x->claim, now);
 		return;
 	}
@@ -301,6 +306,11 @@ static void delete_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
 		mx_op_end(x, st, now);
 	} else if (mx_claim_state(x->claim) == MX_CLAIM_FOUND) {
 		mx_claim_take(x->claim, now);
+	} else if (mx_claim_desc(x->claim)->state == MX_VOL_DELETED) {
+		/* Found at a holder that has missed its deletion: that is finished, but
+		 * it is not what was asked for. There may be a new one of the name. */
+		x->vol_st = MX_ST_DELETED;
+		deleted(&x->edit, MX_OK, now);
 	} else {
 		x->edit.edit = edit_deleted;
 		x->edit.done = deleted;

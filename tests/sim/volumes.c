@@ -19,6 +19,7 @@ struct side {
 	struct life_create *cr;	/* create, resize: which instance */
 	u64 size;
 	u64 cands;		/* delete: instances it may have hit, by index */
+	bool unsure;		/* ... one of them was not there for certain */
 	u32 shrink_op;
 	bool shrinks, force;
 	mx_ns begun;
@@ -315,7 +316,7 @@ static void delete_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	struct life *l = s->c->l;
 	bool refused = st == MX_ST_OWNED || st == MX_ST_NO_VOLUME || st == MX_ST_NAME_CLASH ||
 		       st == MX_ST_DENIED;
-	bool sure = st == MX_OK && !(s->cands & (s->cands - 1));
+	bool sure = st == MX_OK && !(s->cands & (s->cands - 1)) && !s->unsure;
 	u32 i;
 
 	(void)now;
@@ -342,6 +343,7 @@ void vols_delete(struct life_client *c, u32 vol, bool force)
 	for (i = 0; i < l->ncreates; i++)
 		if (l->creates[i].vol == vol && instance_maybe(&l->creates[i])) {
 			s->cands |= 1ull << i;
+			s->unsure |= l->creates[i].state != CR_OK;
 			l->creates[i].deletes++;
 		}
 	s->force = force;

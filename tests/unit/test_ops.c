@@ -378,6 +378,26 @@ static void stale__does_not_take_the_name(void **state)
 	cl_end(&c);
 }
 
+/* What is deleted there was deleted before: nothing of that name is. */
+static void stale__deleted_again(void **state)
+{
+	struct clop x;
+	struct cl c;
+
+	(void)state;
+	up(&c, 62);
+	c.n[2].silent = true;
+	cl_for(&c, 6 * MX_SEC);
+	assert_int_equal(delete(&c, US, false, &x), MX_OK);
+	c.n[2].silent = false;
+	cl_for(&c, 3 * MX_SEC);
+	assert_int_equal(delete(&c, OTHER, false, &x), MX_ST_DELETED);
+	assert_int_equal(delete(&c, OTHER, false, &x), MX_ST_NO_VOLUME);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c.n[i].server->nheld, 0);
+	cl_end(&c);
+}
+
 /* All that had its descriptor have restarted, but the one that missed its end; a
  * server that kept data of it remembers. */
 static void stale__is_not_recovered(void **state)
@@ -479,6 +499,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(away__grown_by_another_meanwhile),
 		cmocka_unit_test(away__shrunk_by_another_meanwhile),
 		cmocka_unit_test(stale__does_not_take_the_name),
+		cmocka_unit_test(stale__deleted_again),
 		cmocka_unit_test(stale__is_not_recovered),
 		cmocka_unit_test(care__gives_way),
 	};
