@@ -25,7 +25,7 @@ SIM      := $(wildcard tests/sim/*.c)
 
 PKG       = pkg-config
 # Asked for only by the rules that need them, after deps-build.
-SODIUM    = $(shell $(PKG) --libs libsodium)
+GCRYPT    = $(shell $(PKG) --libs libgcrypt)
 GLIB_C    = $(shell $(PKG) --cflags glib-2.0 gio-unix-2.0 json-glib-1.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
@@ -69,10 +69,10 @@ $(B)/memxd: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxd.c tools/memxd_*.c
 $(B)/memxctl: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxctl.c tools/memxctl_*.c))
 $(B)/memxd $(B)/memxctl: $(B)/libmemx.a
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(B)/libmemx.a $(GLIB_L) $(SODIUM)
-$(B)/memx-bench: $(B)/obj/tests/bench/memx-bench.o $(B)/libmemx.a
+	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(B)/libmemx.a $(GLIB_L) $(GCRYPT)
+$(B)/memx-bench $(B)/crypto-cost: $(B)/%: $(B)/obj/tests/bench/%.o $(B)/libmemx.a
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS) -o $@ $^ $(SODIUM)
+	@$(CC) $(CFLAGS) -o $@ $^ $(GCRYPT)
 
 # ---- sanitized objects: unit tests and the simulator's checked build ----
 SANOBJ := $(patsubst %.c,$(B)/san/%.o,$(CORE) $(POSIX))
@@ -85,7 +85,7 @@ $(B)/san/libmemx.a: $(SANOBJ)
 $(B)/tests/test_%: $(B)/san/tests/unit/test_%.o $(B)/san/libmemx.a
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	@$(CC) $(SAN) -o $@ $^ -lcmocka $(SODIUM)
+	@$(CC) $(SAN) -o $@ $^ -lcmocka $(GCRYPT)
 units: $(addprefix $(B)/tests/,$(UNITS))
 unit-check: units
 	@tests/run-tap $(addprefix $(B)/tests/,$(UNITS))
@@ -105,9 +105,9 @@ $(B)/sim: $(SIMOBJ)
 	@echo "  LD      $@"
 	@$(CC) -O2 -o $@ $^
 # The same lives with real cryptography, and with sanitizers looking on.
-$(B)/sim-crypto: $(filter-out %/port-fast.o,$(SIMOBJ)) $(addprefix $(B)/obj/net/posix/,crypto.o gcm_vaes.o crc32c_hw.o crc32c_wide.o)
+$(B)/sim-crypto: $(filter-out %/port-fast.o,$(SIMOBJ)) $(addprefix $(B)/obj/net/posix/,crypto.o crc32c_hw.o crc32c_wide.o)
 	@echo "  LD      $@"
-	@$(CC) -O2 -o $@ $^ $(SODIUM)
+	@$(CC) -O2 -o $@ $^ $(GCRYPT)
 $(B)/sim-san-obj/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	@$(CC) $(STD) $(SAN) -DSIM_EXACT_RX -MMD -MP -c -o $@ $<
@@ -123,7 +123,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(FUZZSRC) $(wildcard core/*.h net/posix/*.h) | deps
 	@mkdir -p $(@D)
 	@echo "  FUZZ CC $<"
 	@$(CLANG) -std=gnu11 -I. -DMEMX_VERSION='"$(VERSION)"' -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o $@ $< $(FUZZSRC) $(SODIUM)
+		-fno-sanitize-recover=undefined -o $@ $< $(FUZZSRC) $(GCRYPT)
 fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
 	@tests/fuzz/run $(TIME) $^
 

@@ -6,7 +6,8 @@
  * simulator. This is the only header of the core that asks which of them it is
  * in, and the only system header any core file includes. Below are
  *  - types, byte order and the four mem* functions,
- *  - pure functions that each surrounding links in (checksum, cryptography),
+ *  - functions without a state of their own that each surrounding links in (checksum,
+ *    cryptography),
  *  - struct mx_port, the table of what differs from one instance to another
  *    (memory, randomness, request buffers).
  *
@@ -125,7 +126,7 @@ static inline void mx_list_take(struct mx_list *to, struct mx_list *from)
 	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
 	     (pos) = (tmp), (tmp) = (pos)->next)
 
-/* ---- linked in: pure functions, callable from any context, never fail ---- */
+/* ---- linked in: callable from any context; they fail only where they say so ---- */
 
 /* CRC32C (Castagnoli, reflected 0x82f63b78), without pre- or post-inversion:
  * mx_crc32c(mx_crc32c(s, a, n), b, m) is the CRC over a then b. */
@@ -140,7 +141,7 @@ void mx_crc32c_blocks(void *dst, const void *src, u32 nblocks,
 void mx_hmac_sha256(u8 out[32], const void *key, size_t key_len,
 		    const void *data, size_t len);
 
-/* X25519 (RFC 7748). mx_x25519 returns false for a low-order point. */
+/* X25519 (RFC 7748). mx_x25519 returns false for a low-order point, or without memory. */
 bool mx_x25519(u8 out[32], const u8 scalar[32], const u8 point[32]);
 void mx_x25519_base(u8 out[32], const u8 scalar[32]);
 
@@ -151,13 +152,18 @@ enum mx_suite {
 };
 bool mx_aead_have(enum mx_suite suite);
 
-/* A key prepared for use; the surrounding keeps its schedule in @opaque. */
+/* A key prepared for use; the surrounding keeps in it what it wants: the key itself, or
+ * a handle of the library that has it. Used from one thread at a time. */
 struct mx_aead_key {
 	u8 suite;
 	u8 raw[32];
-	u8 opaque[528] __attribute__((aligned(16)));
+	void *handle;
 };
-void mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32]);
+/* @k is zeroed, or was cleared. Not for the path of a block request, as it may take
+ * memory. False: there is none; the session is not made, and @k is as it was. */
+bool mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32]);
+/* Wipes the key and gives back what setkey took; leaves @k zeroed. Of a zeroed one: nothing. */
+void mx_aead_clear(struct mx_aead_key *k);
 /* Seals in place: buf[0..len) plain -> cipher, 16-byte tag at buf + len.
  * Nonce: 4 zero bytes, then @pktno little-endian. */
 void mx_aead_seal(const struct mx_aead_key *k, u64 pktno, const void *aad,

@@ -59,6 +59,8 @@ static void wipe_keys(struct mx_ep *ep, struct mx_sess *s)
 {
 	if (!s->keys)
 		return;
+	mx_aead_clear(&s->keys->tx);
+	mx_aead_clear(&s->keys->rx);
 	mx_wipe(s->keys, sizeof *s->keys);
 	mx_release(ep, s->keys, sizeof *s->keys);
 	s->keys = NULL;
@@ -164,19 +166,22 @@ void mx_prk(u8 prk[32], const u8 key[32], const u8 dh[32], const u8 *hello,
 bool mx_sess_set_keys(struct mx_ep *ep, struct mx_sess *s, const u8 prk[32], u8 suite, bool client)
 {
 	u8 c[32], v[32];
+	bool ok;
 
-	if (!s->keys)
-		s->keys = mx_alloc(ep, sizeof *s->keys);
+	wipe_keys(ep, s);
+	s->keys = mx_alloc(ep, sizeof *s->keys);
 	if (!s->keys)
 		return false;
 	derive(c, prk, "client", 6);
 	derive(v, prk, "server", 6);
-	mx_aead_setkey(&s->keys->tx, suite, client ? c : v);
-	mx_aead_setkey(&s->keys->rx, suite, client ? v : c);
+	ok = mx_aead_setkey(&s->keys->tx, suite, client ? c : v) &&
+	     mx_aead_setkey(&s->keys->rx, suite, client ? v : c);
 	s->suite = suite;
 	mx_wipe(c, sizeof c);
 	mx_wipe(v, sizeof v);
-	return true;
+	if (!ok)
+		wipe_keys(ep, s);
+	return ok;
 }
 
 void mx_hello_mac(u8 mac[32], const u8 key[32], const u8 *hello)

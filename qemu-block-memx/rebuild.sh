@@ -33,6 +33,8 @@ jobs=${JOBS:-2}
 . "$here/series.sh"
 
 driver_sources=(memx.c memx-create.c memx-wait.c memx-options.c memx.h memx-compat.h memx-options.h)
+# What the client library needs, as pkg-config calls it.
+library_needs="libgcrypt >= 1.10"
 packages="qemu-system-common qemu-system-x86 qemu-system-gui qemu-utils qemu-block-extra"
 packages="$packages qemu-system-modules-opengl qemu-system-modules-spice qemu-block-supplemental"
 # What the tests of a tree need beyond the emulator and qcow2. Debian's source has
@@ -104,8 +106,9 @@ inputs_hash() {
 # ---- a root of the Debian release, with QEMU's build dependencies ----
 
 build_root() {
-	local root=$cache/root-$series uri
+	local root uri
 
+	root=$cache/$(series_root "$series")
 	printf '%s\n' "$root"
 	[ ! -e "$root.complete" ] || return 0
 	[ "$(id -u)" = 0 ] || die "making a Debian root needs root"
@@ -115,7 +118,7 @@ build_root() {
 	rm -rf "$root"
 	# shellcheck disable=SC2016
 	logged "$root.log" mmdebstrap --variant=buildd \
-		--include=libsodium-dev,pkg-config,seabios,ipxe-qemu,qemu-system-data \
+		--include="$series_root_packages" \
 		--customize-hook='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes \
 			--no-install-recommends --arch-only -oDPkg::Chroot-Directory="$1" \
 			build-dep '"$source" \
@@ -206,11 +209,11 @@ add_library() {
 Name: memx
 Description: MemX client library
 Version: @VERSION@
-Requires: libsodium
+Requires: @NEEDS@
 Cflags: -I${pcfiledir}/include
 Libs: -Wl,--exclude-libs,libmemx.a ${pcfiledir}/libmemx.a
 END
-	sed -i "s/@VERSION@/$version/" "$work/memx/memx.pc.new"
+	sed -i "s/@VERSION@/$version/; s/@NEEDS@/$library_needs/" "$work/memx/memx.pc.new"
 	mv "$work/memx/memx.pc.new" "$work/memx/memx.pc"
 }
 
@@ -242,7 +245,8 @@ build_tree() {
 	else
 		root=$(build_root)
 	fi
-	work=$cache/tree-$series-$(patches_hash "${tree_options[@]}")
+	# ninja would not notice other libraries.
+	work=$cache/tree-$series-$(patches_hash "${tree_options[@]}" "$library_needs")
 	mkdir -p "$work/build"
 	lock_work
 	prepare_source
@@ -317,7 +321,7 @@ build_packages() {
 		return
 	fi
 	root=$(build_root)
-	work=$cache/deb-$series-$(patches_hash packages "$version")
+	work=$cache/deb-$series-$(patches_hash packages "$version" "$library_needs")
 	mkdir -p "$work"
 	lock_work
 	prepare_source

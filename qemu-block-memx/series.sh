@@ -17,3 +17,11 @@ series_suite() {
 		;;
 	esac
 }
+
+# The root of that release in which QEMU is built, in the cache: what is in it besides
+# QEMU's build dependencies, and its name, another one when that changes.
+# shellcheck disable=SC2034
+series_root_packages=libgcrypt20-dev,pkg-config,seabios,ipxe-qemu,qemu-system-data
+series_root() {
+	printf 'root-%s-%s\n' "$1" "$(echo "$series_root_packages" | sha256sum | cut -c1-12)"
+}

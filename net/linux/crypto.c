@@ -76,10 +76,16 @@ bool mx_aead_have(enum mx_suite suite)
 	return suite == MX_SUITE_CHACHA20_POLY1305;
 }
 
-void mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
+bool mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
 {
 	k->suite = (u8)suite;
 	memcpy(k->raw, key, sizeof(k->raw));
+	return true;
+}
+
+void mx_aead_clear(struct mx_aead_key *k)
+{
+	memzero_explicit(k, sizeof(*k));
 }
 
 /* The library's nonce is the port's: four zero bytes, then a little-endian number. */

@@ -1,74 +1,88 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The port's cryptography on libsodium; AES-256-GCM, which is on every page's way, by
- * gcm_vaes.c where the processor can.
- */
-#include <sodium.h>
-
+/* The port's cryptography on libgcrypt. */
+#include <gcrypt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "core/port.h"
-#include "net/posix/gcm_vaes.h"
 
-/* AES's key schedule is kept; ChaCha20 needs the key alone. */
-MX_BUILD_ASSERT(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct mx_aead_key *)0)->opaque));
-MX_BUILD_ASSERT(crypto_aead_aes256gcm_ABYTES == 16);
-MX_BUILD_ASSERT(crypto_aead_aes256gcm_NPUBBYTES == 12);
-MX_BUILD_ASSERT(crypto_aead_chacha20poly1305_ietf_ABYTES == 16);
-MX_BUILD_ASSERT(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == 12);
-MX_BUILD_ASSERT(crypto_scalarmult_BYTES == 32 && crypto_scalarmult_SCALARBYTES == 32);
+/* The first with X25519 on bytes and GCRYCTL_NO_FIPS_MODE. */
+#define OLDEST	"1.10.0"
 
-MX_BUILD_ASSERT(sizeof(struct gcm_vaes_key) <= sizeof(((struct mx_aead_key *)0)->opaque));
+static bool fast_aes;
 
-static bool by_vaes;
-
-/* One message of all parts of the code, sealed by both and opened again: a machine
- * (or an emulator of one) whose instructions are not what they should be is not
- * believed. */
-static bool vaes_agrees(void)
+/* To go on would be to send what is not sealed, or to call something proved. */
+static void must(const char *what, gcry_error_t err)
 {
-	u8 key[32], nonce[12] = { 1 }, aad[24] = { 2 }, a[3 * 512 + 300 + 16], b[sizeof a];
-	const size_t len = sizeof a - 16;
-	struct gcm_vaes_key k;
-
-	if (!gcm_vaes_have() || !crypto_aead_aes256gcm_is_available())
-		return false;
-	for (size_t i = 0; i < sizeof key; i++)
-		key[i] = (u8)(i * 7);
-	for (size_t i = 0; i < sizeof a; i++)
-		a[i] = b[i] = (u8)(i * i);
-	crypto_aead_aes256gcm_encrypt_detached(a, a + len, NULL, a, len, aad, sizeof aad, NULL,
-					       nonce, key);
-	gcm_vaes_setkey(&k, key);
-	gcm_vaes_seal(&k, nonce, aad, sizeof aad, b, len);
-	return !memcmp(a, b, sizeof a) && gcm_vaes_open(&k, nonce, aad, sizeof aad, b, len);
+	if (!err)
+		return;
+	fprintf(stderr, "memx: libgcrypt cannot %s: %s\n", what, gcry_strerror(err));
+	abort();
 }
 
-/* The library picks the machine's fastest code here; without it, it would take
- * the portable ones and have no AES. */
+static bool have_all(const char *list, const char *a, const char *b)
+{
+	return strstr(list, a) && strstr(list, b);
+}
+
+/* Of what the library may use here ("hwflist:NAME:NAME:"); without these it has AES by
+ * tables, which is slow, and whose time depends on the key. */
+static bool find_fast_aes(void)
+{
+	char *list = gcry_get_config(0, "hwflist");
+	bool yes = list && (have_all(list, ":intel-aesni:", ":intel-pclmul:") ||
+			    have_all(list, ":arm-aes:", ":arm-pmull:") ||
+			    have_all(list, ":ppc-vcrypto:", ":ppc-vcrypto:"));
+
+	gcry_free(list);
+	return yes;
+}
+
+/*
+ * A program that uses the library itself has done this before, in its own way. The
+ * protocol says which algorithms there are: a machine in FIPS mode would lack one. Keys
+ * stay in ordinary memory, as the key file's content does: what may be locked is a few
+ * pages, and a server has thousands of sessions.
+ */
 __attribute__((constructor)) static void crypto_init(void)
 {
-	if (sodium_init() < 0)
-		sodium_misuse();
-	by_vaes = vaes_agrees();
+	if (!gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P)) {
+		gcry_control(GCRYCTL_NO_FIPS_MODE);
+		if (!gcry_check_version(OLDEST)) {
+			fprintf(stderr, "memx: libgcrypt %s is too old; %s or a later one is needed\n",
+				gcry_check_version(NULL), OLDEST);
+			abort();
+		}
+		gcry_control(GCRYCTL_DISABLE_SECMEM);
+		gcry_control(GCRYCTL_INITIALIZATION_FINISHED);
+	}
+	fast_aes = find_fast_aes();
 }
 
 void mx_hmac_sha256(u8 out[32], const void *key, size_t key_len, const void *data, size_t len)
 {
-	crypto_auth_hmacsha256_state st;
+	/* With this flag the first is the key. */
+	gcry_buffer_t in[] = {
+		{ .data = (void *)key, .len = key_len }, { .data = (void *)data, .len = len },
+	};
 
-	crypto_auth_hmacsha256_init(&st, key, key_len);
-	crypto_auth_hmacsha256_update(&st, data, len);
-	crypto_auth_hmacsha256_final(&st, out);
-	sodium_memzero(&st, sizeof st);
+	must("compute an HMAC", gcry_md_hash_buffers(GCRY_MD_SHA256, GCRY_MD_FLAG_HMAC, out, in, 2));
 }
 
 bool mx_x25519(u8 out[32], const u8 scalar[32], const u8 point[32])
 {
-	return crypto_scalarmult(out, scalar, point) == 0;
+	u8 any = 0;
+
+	if (gcry_ecc_mul_point(GCRY_ECC_CURVE25519, out, scalar, point))
+		return false;
+	for (unsigned i = 0; i < 32; i++)
+		any |= out[i];
+	return any;	/* zero: the point was of low order */
 }
 
 void mx_x25519_base(u8 out[32], const u8 scalar[32])
 {
-	crypto_scalarmult_base(out, scalar);
+	must("multiply on curve 25519", gcry_ecc_mul_point(GCRY_ECC_CURVE25519, out, scalar, NULL));
 }
 
 bool mx_aead_have(enum mx_suite suite)
@@ -77,69 +91,58 @@ bool mx_aead_have(enum mx_suite suite)
 	case MX_SUITE_CHACHA20_POLY1305:
 		return true;
 	case MX_SUITE_AES256_GCM:
-		return crypto_aead_aes256gcm_is_available();
+		return fast_aes;
 	default:
 		return false;
 	}
 }
 
-static struct gcm_vaes_key *vaes(const struct mx_aead_key *k)
+bool mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
 {
-	return (struct gcm_vaes_key *)k->opaque;
-}
+	bool aes = suite == MX_SUITE_AES256_GCM;
+	gcry_cipher_hd_t h;
 
-static crypto_aead_aes256gcm_state *gcm(const struct mx_aead_key *k)
-{
-	return (crypto_aead_aes256gcm_state *)k->opaque;
-}
-
-void mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
-{
+	if (gcry_cipher_open(&h, aes ? GCRY_CIPHER_AES256 : GCRY_CIPHER_CHACHA20,
+			     aes ? GCRY_CIPHER_MODE_GCM : GCRY_CIPHER_MODE_POLY1305, 0))
+		return false;
+	if (gcry_cipher_setkey(h, key, 32)) {
+		gcry_cipher_close(h);
+		return false;
+	}
 	k->suite = (u8)suite;
-	memcpy(k->raw, key, sizeof k->raw);
-	if (suite != MX_SUITE_AES256_GCM)
-		return;
-	if (by_vaes)
-		gcm_vaes_setkey(vaes(k), key);
-	else
-		crypto_aead_aes256gcm_beforenm(gcm(k), key);
+	k->handle = h;
+	return true;
 }
 
-static void make_nonce(u8 nonce[12], u64 pktno)
+/* The library wipes what it frees. */
+void mx_aead_clear(struct mx_aead_key *k)
 {
-	memset(nonce, 0, 4);
+	gcry_cipher_close(k->handle);	/* NULL: nothing */
+	explicit_bzero(k, sizeof *k);
+}
+
+static gcry_error_t begin(gcry_cipher_hd_t h, u64 pktno, const void *aad, size_t aad_len)
+{
+	u8 nonce[12] = { 0 };
+	gcry_error_t err;
+
 	mx_st64(nonce + 4, pktno);
+	err = gcry_cipher_setiv(h, nonce, sizeof nonce);
+	return err ? err : gcry_cipher_authenticate(h, aad, aad_len);
 }
 
 void mx_aead_seal(const struct mx_aead_key *k, u64 pktno, const void *aad, size_t aad_len,
 		  u8 *buf, size_t len)
 {
-	u8 nonce[12];
-
-	make_nonce(nonce, pktno);
-	if (k->suite == MX_SUITE_AES256_GCM && by_vaes)
-		gcm_vaes_seal(vaes(k), nonce, aad, aad_len, buf, len);
-	else if (k->suite == MX_SUITE_AES256_GCM)
-		crypto_aead_aes256gcm_encrypt_detached_afternm(buf, buf + len, NULL, buf, len,
-							       aad, aad_len, NULL, nonce, gcm(k));
-	else
-		crypto_aead_chacha20poly1305_ietf_encrypt_detached(buf, buf + len, NULL, buf, len,
-								   aad, aad_len, NULL, nonce,
-								   k->raw);
+	must("begin to seal", begin(k->handle, pktno, aad, aad_len));
+	must("seal", gcry_cipher_encrypt(k->handle, buf, len, NULL, 0));
+	must("seal to the end", gcry_cipher_gettag(k->handle, buf + len, 16));
 }
 
 bool mx_aead_open(const struct mx_aead_key *k, u64 pktno, const void *aad, size_t aad_len,
 		  u8 *buf, size_t len)
 {
-	u8 nonce[12];
-
-	make_nonce(nonce, pktno);
-	if (k->suite == MX_SUITE_AES256_GCM && by_vaes)
-		return gcm_vaes_open(vaes(k), nonce, aad, aad_len, buf, len);
-	if (k->suite == MX_SUITE_AES256_GCM)
-		return !crypto_aead_aes256gcm_decrypt_detached_afternm(buf, NULL, buf, len,
-								       buf + len, aad, aad_len,
-								       nonce, gcm(k));
-	return !crypto_aead_chacha20poly1305_ietf_decrypt_detached(buf, NULL, buf, len, buf + len,
-								   aad, aad_len, nonce, k->raw);
+	return !begin(k->handle, pktno, aad, aad_len) &&
+	       !gcry_cipher_decrypt(k->handle, buf, len, NULL, 0) &&
+	       !gcry_cipher_checktag(k->handle, buf + len, 16);
 }

@@ -124,17 +124,22 @@ bool mx_aead_have(enum mx_suite suite)
 	return suite == MX_SUITE_CHACHA20_POLY1305 || suite == MX_SUITE_AES256_GCM;
 }
 
-void mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
+bool mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
 {
 	k->suite = (u8)suite;
-	memcpy(k->raw, key, 32);
-	mx_st64(k->opaque, hash64(suite, key, 32));
+	mx_st64(k->raw, hash64(suite, key, 32));
+	return true;
+}
+
+void mx_aead_clear(struct mx_aead_key *k)
+{
+	memset(k, 0, sizeof *k);
 }
 
 static void tag(const struct mx_aead_key *k, u64 pktno, const void *aad, size_t aad_len,
 		const u8 *buf, size_t len, u8 out[16])
 {
-	u64 h = hash64(mx_ld64(k->opaque) + pktno * 3, aad, aad_len);
+	u64 h = hash64(mx_ld64(k->raw) + pktno * 3, aad, aad_len);
 
 	h = hash64(h, buf, len);
 	mx_st64(out, h);
