@@ -68,16 +68,11 @@ static void flush(void *opaque)
 
 void memx_kick(BDRVMemxState *s)
 {
-	/* Nothing comes to be sent with a lone request. (And QEMU's main loop wakes
-	 * itself by a system call for a bottom half that is scheduled while it runs
-	 * another.) */
-	bool lone = s->spinning && qatomic_read(&s->inflight) == 1;
-
-	if (s->waking && !lone && qemu_get_current_aio_context() == s->ctx) {
+	if (s->waking && qemu_get_current_aio_context() == s->ctx) {
 		/* The bottom half is for a nested event loop, which would otherwise
 		 * wait for an answer to what nobody has sent. */
-		if (!s->flush_wanted) {
-			s->flush_wanted = true;
+		if (!s->flush_waits) {
+			s->flush_waits = true;
 			qemu_bh_schedule(s->flush_bh);
 		}
 		return;
@@ -120,7 +115,7 @@ static void flush_bh(void *opaque)
 {
 	BDRVMemxState *s = opaque;
 
-	s->flush_wanted = false;
+	s->flush_waits = false;
 	flush(s);
 }
 
@@ -150,8 +145,10 @@ static void answer(BDRVMemxState *s)
 	s->waking++;
 	wake_completed(s);
 	s->waking--;
-	if (s->flush_wanted && !s->waking) {
-		s->flush_wanted = false;
+	/* While spinning it stays scheduled, to find nothing to do in the end: QEMU's
+	 * main loop makes a system call for each one that another schedules. */
+	if (s->flush_waits && !s->waking && !s->spinning) {
+		s->flush_waits = false;
 		qemu_bh_cancel(s->flush_bh);
 	}
 	flush(s);
@@ -292,6 +289,7 @@ void memx_attach(BDRVMemxState *s, AioContext *ctx)
 	unsigned i;
 
 	s->ctx = ctx;
+	s->flush_waits = false;
 	s->flush_bh = aio_bh_new(ctx, flush_bh, s);
 	s->spin_bh = aio_bh_new(ctx, spin_bh, s);
 	s->nfds = memx_fds(s->client, s->fds);

@@ -66,7 +66,7 @@ typedef struct BDRVMemxState {
 	unsigned nfds;
 	unsigned plugged;	/* 7.2 only: see memx_defer() */
 	unsigned waking;	/* depth of memx_wake_completed() */
-	bool flush_wanted;	/* submitted while waking; sent after it */
+	bool flush_waits;	/* ->flush_bh is scheduled */
 
 	/* One opening, and one change of size, at a time. */
 	CoMutex open_lock;

@@ -1,11 +1,22 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From runs to medians, ratios, bars, results.json and results.md."""
+"""From runs to medians, ratios, bars, results.json and results.md.
+
+    tests/bench/report.py [build/bench/results.json]
+
+prints the short table of docs/bench.md from what `make bench` has written.
+"""
 import json
+import os
 import statistics
+import sys
 from collections import namedtuple
 
-from measure import CASES, SERVER_CPU
-from subjects import KINDS, MEMX, PLAIN_NBD
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from measure import CASES, SERVER_CPU              # noqa: E402
+from subjects import KINDS, MEMX, PLAIN_NBD         # noqa: E402
 
 DISTURBED = 0.10
 
@@ -181,6 +192,28 @@ def bars_table(all_rows):
     return lines + ["", f"{met} of {len(some)} bars met."]
 
 
+def reached(some):
+    """What was reached of each bar of one case and subject."""
+    return "; ".join(
+        f"{'against TLS ' if r['peer'] == 'nbdkit-tls' else ''}{r['ratio']:.2f} of {r['bar']:g}: "
+        f"{'met' if r['met'] else '**not met**'}" for r in some) or "-"
+
+
+def short_table(all_rows):
+    """A line for each case, from the rows of results.json."""
+    lines = ["| case | plain | polling | encrypted |", "|---|---|---|---|"]
+    some = [r for r in all_rows if "bar" in r]
+    for c in CASES:
+        cells = [reached([r for r in some if r["case"] == c.name and r["subject"] == s])
+                 for s in ("memx-udp", "memx-udp-poll", "memx-udp-aead")]
+        lines.append(f"| {c.size // 1024} KiB {'write' if c.write else 'read'}, depth {c.depth} | "
+                     + " | ".join(cells) + " |")
+    for metric in ("us/read", "us/write"):
+        cell = reached([r for r in some if r["case"] == SERVER_CPU and r["metric"] == metric])
+        lines.append(f"| server CPU for a {metric[3:]}, depth 32, against nbdkit | {cell} | | |")
+    return lines + ["", f"{sum(r['met'] for r in some)} of {len(some)} bars met."]
+
+
 def ratio_cell(results, spec, subject, names):
     best = results.best(spec, names)
     mine = results.median(spec, subject)
@@ -252,6 +285,8 @@ def markdown(results, all_rows, about):
     lines = ["# MemX benchmark", "", about, ""]
     lines += ["- " + n for n in notes(results)] + ["", "## Bars", ""]
     lines += bars_table(all_rows)
+    if any("bar" in r for r in all_rows):
+        lines += ["", "In short, ratios to what each bar is against:", ""] + short_table(all_rows)
     lines += ["", "## Results", "",
               "Medians over the rounds; CPU is for each request, in user space and kernel. "
               "`limit` is the bare UDP exchange of the same size and depth: its two processes on "
@@ -263,3 +298,19 @@ def markdown(results, all_rows, about):
                 spec, results.subjects(spec)[0])[1]):
             lines += spec_table(results, spec)
     return "\n".join(lines)
+
+
+def main():
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(top, "build/bench/results.json")
+    try:
+        with open(path, encoding="utf-8") as f:
+            print("\n".join(short_table(json.load(f))))
+    except (OSError, ValueError, KeyError) as e:
+        print(f"tests/bench/report.py: {path}: {e}; `make bench` writes it", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -281,7 +281,8 @@ class StorageDaemon(Nbdkit):
 class Memx(Subject):
     """memxd on loopback, and the QEMU driver loaded into stock qemu-img."""
     kind = "memx"
-    poll_us = 0
+    poll_us = 0                 # of both ends; 0: as they are by themselves
+    driver_opts = ""
     encrypted = False
     volume = "bench"
 
@@ -338,7 +339,7 @@ class Memx(Subject):
             opts += f",file.poll-us={self.poll_us}"
         if self.encrypted:
             opts += f",file.key-file={self.key}"
-        return opts
+        return opts + self.driver_opts
 
     def wrapper(self):
         return [find_program("memx-run")]
@@ -346,6 +347,11 @@ class Memx(Subject):
 
 class MemxPoll(Memx):
     poll_us = 100
+
+
+class MemxSleep(Memx):
+    """Neither end ever spins: what the driver's own spinning is worth."""
+    driver_opts = ",file.poll-us=0"
 
 
 class MemxAead(Memx):
@@ -405,6 +411,7 @@ KINDS = {
     "memx-udp": Memx,
     "memx-udp-poll": MemxPoll,
     "memx-udp-aead": MemxAead,
+    "memx-udp-sleep": MemxSleep,
     "nbdkit-unix": Nbdkit,
     "nbdkit-tcp": NbdkitTcp,
     "qsd-nbd-unix": StorageDaemon,
