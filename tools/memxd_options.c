@@ -19,6 +19,9 @@
 #define FLOOR_SHARE	20u		/* of the host's memory: 1/20 */
 #define FLOOR_MIN	(256ull << 20)
 #define MEMORY_MIN	(8ull << 20)
+/* A little longer than a client of QEMU takes between an answer and its next request, at
+ * depth 1; about as long as the processor is busy with a sleep and a wake-up. */
+#define POLL_DEFAULT_US	20
 #define POLL_MAX_US	1000000
 
 /* As typed. */
@@ -27,7 +30,7 @@ static struct {
 	char **listen, **interface, **trusted, **join;
 	int poll_us;
 	gboolean foreground, version;
-} typed = { .poll_us = 0 };
+} typed = { .poll_us = POLL_DEFAULT_US };
 
 static const GOptionEntry entries[] = {
 	{ "config", 'c', 0, G_OPTION_ARG_FILENAME, &typed.config,
@@ -50,7 +53,7 @@ static const GOptionEntry entries[] = {
 	{ "floor", 0, 0, G_OPTION_ARG_STRING, &typed.floor,
 	  "Memory to leave to the host (default: 1/20 of it, at least 256M)", "SIZE" },
 	{ "poll-us", 0, 0, G_OPTION_ARG_INT, &typed.poll_us,
-	  "Poll N microseconds for requests before sleeping (default 0)", "N" },
+	  "Poll N microseconds for requests before sleeping, while they come (default 20)", "N" },
 	{ "socket-buffer", 0, 0, G_OPTION_ARG_STRING, &typed.buffer,
 	  "Buffer of each socket (default 4M, as far as the system allows)", "SIZE" },
 	{ "suite", 0, 0, G_OPTION_ARG_STRING, &typed.suite,

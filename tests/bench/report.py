@@ -201,16 +201,19 @@ def reached(some):
 
 def short_table(all_rows):
     """A line for each case, from the rows of results.json."""
-    lines = ["| case | plain | polling | encrypted |", "|---|---|---|---|"]
+    lines = ["| case | plain | polling | encrypted | plain, but neither end ever polls |",
+             "|---|---|---|---|---|"]
     some = [r for r in all_rows if "bar" in r]
     for c in CASES:
         cells = [reached([r for r in some if r["case"] == c.name and r["subject"] == s])
                  for s in ("memx-udp", "memx-udp-poll", "memx-udp-aead")]
+        sleeps = [f"{r['ratio']:.2f}" for r in all_rows if r["case"] == c.name
+                  and r["subject"] == "memx-udp-sleep" and r["best_peer"]]
         lines.append(f"| {c.size // 1024} KiB {'write' if c.write else 'read'}, depth {c.depth} | "
-                     + " | ".join(cells) + " |")
+                     + " | ".join(cells + (sleeps or ["-"])) + " |")
     for metric in ("us/read", "us/write"):
         cell = reached([r for r in some if r["case"] == SERVER_CPU and r["metric"] == metric])
-        lines.append(f"| server CPU for a {metric[3:]}, depth 32, against nbdkit | {cell} | | |")
+        lines.append(f"| server CPU for a {metric[3:]}, depth 32, against nbdkit | {cell} | | | |")
     return lines + ["", f"{sum(r['met'] for r in some)} of {len(some)} bars met."]
 
 

@@ -281,8 +281,7 @@ class StorageDaemon(Nbdkit):
 class Memx(Subject):
     """memxd on loopback, and the QEMU driver loaded into stock qemu-img."""
     kind = "memx"
-    poll_us = 0                 # of both ends; 0: as they are by themselves
-    driver_opts = ""
+    poll_us = None              # of both ends; None: as they are by themselves
     encrypted = False
     volume = "bench"
 
@@ -308,7 +307,7 @@ class Memx(Subject):
     def command(self):
         args = [find_program("memxd"), "--memory", str(self.config.size * 3 // 2),
                 "--listen", self.address, "--name", self.name]
-        if self.poll_us:
+        if self.poll_us is not None:
             args += ["--poll-us", str(self.poll_us)]
         if self.encrypted:
             args += ["--key-file", self.key]
@@ -335,11 +334,11 @@ class Memx(Subject):
     def image_opts(self):
         opts = (f"driver=raw,file.driver=memx,file.volume={self.volume},"
                 f"file.server.0.host=127.0.0.1,file.server.0.port={self.port}")
-        if self.poll_us:
+        if self.poll_us is not None:
             opts += f",file.poll-us={self.poll_us}"
         if self.encrypted:
             opts += f",file.key-file={self.key}"
-        return opts + self.driver_opts
+        return opts
 
     def wrapper(self):
         return [find_program("memx-run")]
@@ -350,8 +349,8 @@ class MemxPoll(Memx):
 
 
 class MemxSleep(Memx):
-    """Neither end ever spins: what the driver's own spinning is worth."""
-    driver_opts = ",file.poll-us=0"
+    """Neither end ever polls: what their doing so by themselves is worth."""
+    poll_us = 0
 
 
 class MemxAead(Memx):
