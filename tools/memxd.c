@@ -348,7 +348,7 @@ static void measure_load(struct daemon *d, mx_ns now)
 	mx_ns used = cpu - d->cpu_before, idle = spun - d->spun_before;
 
 	used = used > idle ? used - idle : 0;
-	if (wall)
+	if (wall >= TICK / 2)		/* the first is a moment after the start, and about that */
 		mx_server_set_load(d->server, (u32)mx_min_u64(1000, used * 1000 / wall));
 	d->cpu_before = cpu;
 	d->spun_before = spun;
