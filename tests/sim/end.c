@@ -236,7 +236,7 @@ static struct life_sess *open_somehow(struct life *l, struct life_client *c, u32
 			return NULL;
 		}
 		if (o.error == MX_ST_NAME_CLASH) {
-			if (vols_maybe(l, vol) < 2 || !truth_clash(l, vol))
+			if (vols_met(l, vol) < 2 || !truth_clash(l, vol))
 				sim_fail(&l->w, "%s: a name clash of one volume", name);
 			l->st.clashes++;
 			l->vols[vol].clash = true;

@@ -199,6 +199,7 @@ void vols_recover(struct life_client *c, u32 vol);
 struct life_create *vols_known(struct life *l, const struct mx_desc *d, u32 vol, mx_ns begun);
 u32 vols_alive(struct life *l, u32 vol);	/* instances that must be there */
 u32 vols_maybe(struct life *l, u32 vol);	/* instances that may be there */
+u32 vols_met(const struct life *l, u32 vol);	/* instances that may still be told of */
 u32 vols_ever(const struct life *l, u32 vol);	/* creates of that name so far */
 bool vols_may_be_gone(struct life *l, u32 vol);
 bool vols_instance_gone(const struct life *l, u32 i);

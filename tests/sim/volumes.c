@@ -105,6 +105,17 @@ u32 vols_maybe(struct life *l, u32 vol)
 	return n;
 }
 
+/* Instances that may be met: a deletion is forgotten with all who knew of it. */
+u32 vols_met(const struct life *l, u32 vol)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < l->ncreates; i++)
+		n += l->creates[i].vol == vol && (instance_maybe(&l->creates[i]) ||
+						  (l->creates[i].deleted == DEL_OK && vols_instance_gone(l, i)));
+	return n;
+}
+
 /* Did crashes take so many of its holders that it may be past finding? */
 bool vols_instance_gone(const struct life *l, u32 i)
 {
