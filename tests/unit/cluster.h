@@ -12,6 +12,7 @@
 #include <string.h>
 #include "core/client.h"
 #include "core/server.h"
+#include "dgrams.h"
 
 #define CL_NODES	48
 #define CL_QUEUE	65536
@@ -34,20 +35,17 @@ struct clnode {
 	u32 pages, page_limit;
 };
 
-struct cldgram { mx_ns at; u64 seq; struct mx_addr from, to; u32 len; u8 *data; };
-
 struct cl {
 	struct clnode n[CL_NODES];
 	int count;
 	mx_ns now, delay, jitter;
 	unsigned loss, dup;	/* per mille */
 	u32 mtu;
-	struct cldgram *q;
-	u32 nq;
+	struct dgrams way;
 	u64 rng;
-	u64 sent, dropped, seq;
+	u64 sent, dropped;
 	/* a datagram about to be put on the network; false: drop it */
-	bool (*tap)(struct cl *c, struct cldgram *d, int from);
+	bool (*tap)(struct cl *c, struct dgram *d, int from);
 	void *tap_priv;
 	long allocs, fail_at;	/* the nth allocation of clients fails; -1: none */
 	bool fail_from;		/* ... and all after it */
@@ -136,8 +134,10 @@ static void cl_page_put(void *ctx, void *page)
 	free(page);
 }
 
-static u8 *clbuf_bytes(struct clbuf *b)
+static u8 *clbuf_bytes(void *buf)
 {
+	struct clbuf *b = buf;
+
 	return b->copy ? b->copy : b->data;
 }
 
@@ -203,7 +203,7 @@ static CL_UNUSED void cl_init(struct cl *c, u64 seed)
 	c->delay = 50 * MX_US;
 	c->mtu = 65535;
 	c->fail_at = -1;
-	c->q = malloc(CL_QUEUE * sizeof *c->q);
+	c->way.cap = CL_QUEUE;
 	c->verbose = getenv("V") != NULL;
 }
 
@@ -307,26 +307,11 @@ static int cl_at(struct cl *c, const struct mx_addr *a)
 	return -1;
 }
 
-static void cl_put(struct cl *c, const struct cldgram *d, mx_ns at)
-{
-	struct cldgram *q = &c->q[c->nq];
-
-	if (c->nq == CL_QUEUE) {
-		c->dropped++;
-		return;
-	}
-	*q = *d;
-	q->at = at;
-	q->seq = c->seq++;
-	q->data = malloc(d->len);
-	memcpy(q->data, d->data, d->len);
-	c->nq++;
-}
-
-static void cl_send(struct cl *c, struct cldgram *d, int from)
+static void cl_send(struct cl *c, struct dgram *d, int from)
 {
 	int to = cl_at(c, &d->to);
 	mx_ns at = c->now + c->delay;
+	int twice = 0;
 
 	c->sent++;
 	if (c->tap && !c->tap(c, d, from))
@@ -336,9 +321,9 @@ static void cl_send(struct cl *c, struct cldgram *d, int from)
 		c->dropped++;
 		return;
 	}
-	cl_put(c, d, at + (c->jitter ? cl_rand(c) % c->jitter : 0));
-	if (cl_rand(c) % 1000 < c->dup)
-		cl_put(c, d, at + (c->jitter ? cl_rand(c) % c->jitter : 0));
+	do
+		c->dropped += !dgrams_put(&c->way, d, at + (c->jitter ? cl_rand(c) % c->jitter : 0));
+	while (!twice++ && cl_rand(c) % 1000 < c->dup);
 }
 
 static void cl_drain(struct cl *c)
@@ -350,23 +335,9 @@ static void cl_drain(struct cl *c)
 		struct clnode *n = &c->n[i];
 
 		while (n->ep && mx_ep_tx(n->ep, c->now, &tx)) {
-			struct cldgram d = { .from = n->addr, .to = tx.to, .data = buf };
+			struct dgram d = { .from = n->addr, .to = tx.to, .data = buf };
 
-			memcpy(buf, tx.hdr, tx.hdr_len);
-			d.len = tx.hdr_len;
-			for (u32 k = 0; k < tx.nsegs; k++) {
-				u8 *p = tx.segs[k].kind == MX_SEG_BUF ? clbuf_bytes(tx.segs[k].buf)
-								     : tx.segs[k].buf;
-
-				memcpy(buf + d.len, p + tx.segs[k].off, tx.segs[k].len);
-				d.len += tx.segs[k].len;
-			}
-			if (tx.sealed) {
-				mx_ep_seal(&tx, buf);
-				d.len += MX_TAG;
-			}
-			if (d.len != tx.len)
-				abort();
+			d.len = dgram_gather(&tx, buf, clbuf_bytes);
 			cl_send(c, &d, i);
 		}
 	}
@@ -374,10 +345,9 @@ static void cl_drain(struct cl *c)
 
 static void cl_deliver(struct cl *c, u32 k)
 {
-	struct cldgram d = c->q[k];
+	struct dgram d = dgrams_take(&c->way, k);
 	int to = cl_at(c, &d.to);
 
-	c->q[k] = c->q[--c->nq];
 	if (c->n[to].ep && !c->n[to].silent)
 		mx_ep_rx(c->n[to].ep, c->now, &d.from, d.data, d.len);
 	free(d.data);
@@ -388,17 +358,14 @@ static CL_UNUSED bool cl_run(struct cl *c, mx_ns until, bool (*done)(void *arg),
 {
 	for (;;) {
 		mx_ns at = until;
-		u32 best = c->nq;
+		u32 best;
 
 		cl_drain(c);
 		if (done && done(arg))
 			return true;
-		for (u32 k = 0; k < c->nq; k++)
-			if (best == c->nq || c->q[k].at < c->q[best].at ||
-			    (c->q[k].at == c->q[best].at && c->q[k].seq < c->q[best].seq))
-				best = k;
-		if (best < c->nq)
-			at = mx_min_u64(at, c->q[best].at);
+		best = dgrams_next(&c->way);
+		if (best < c->way.n)
+			at = mx_min_u64(at, c->way.q[best].at);
 		for (int i = 0; i < c->count; i++)
 			if (c->n[i].ep)
 				at = mx_min_u64(at, mx_ep_deadline(c->n[i].ep));
@@ -406,7 +373,7 @@ static CL_UNUSED bool cl_run(struct cl *c, mx_ns until, bool (*done)(void *arg),
 			c->now = at;
 		if (c->now >= until)
 			return false;
-		if (best < c->nq && c->q[best].at <= c->now)
+		if (best < c->way.n && c->way.q[best].at <= c->now)
 			cl_deliver(c, best);
 		for (int i = 0; i < c->count; i++)
 			if (c->n[i].ep && mx_ep_deadline(c->n[i].ep) <= c->now)
@@ -423,9 +390,7 @@ static CL_UNUSED void cl_end(struct cl *c)
 {
 	for (int i = 0; i < c->count; i++)
 		cl_kill(c, i);
-	while (c->nq)
-		free(c->q[--c->nq].data);
-	free(c->q);
+	dgrams_free(&c->way);
 }
 
 /* ---- doing things and waiting for them ---- */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/ep_int.h"
+#include "dgrams.h"
 
 #ifndef NET_EPS
 #define NET_EPS		4
@@ -32,21 +33,13 @@ struct tnode {			/* one endpoint and what its callbacks saw */
 	void *priv;
 };
 
-struct dgram {
-	mx_ns at;
-	struct mx_addr from, to;
-	u32 len;
-	u8 *data;
-};
-
 struct net {
 	struct tnode n[NET_EPS];
 	int count;
 	mx_ns now, delay, jitter;
 	unsigned loss, dup, corrupt;	/* per mille */
 	u32 mtu;			/* larger ones are dropped */
-	struct dgram q[NET_QUEUE];
-	u32 nq;
+	struct dgrams way;
 	u64 rng;
 	/* what was seen */
 	u64 sent, dropped, bytes, largest;
@@ -171,6 +164,7 @@ static UNUSED void net_init(struct net *n, u64 seed)
 {
 	memset(n, 0, sizeof *n);
 	n->rng = seed * 0x9e3779b97f4a7c15ull + 1;
+	n->way.cap = NET_QUEUE;
 	n->now = 1 * MX_SEC;
 	n->delay = 50 * MX_US;
 	n->mtu = 65535;
@@ -213,42 +207,6 @@ static UNUSED void net_stop(struct net *n, int i)
 	n->n[i].ep = NULL;
 }
 
-static UNUSED void net_put(struct net *n, const struct dgram *proto, mx_ns at)
-{
-	struct dgram *d = &n->q[n->nq];
-
-	if (n->nq == NET_QUEUE) {
-		n->dropped++;
-		return;
-	}
-	*d = *proto;
-	d->at = at;
-	d->data = malloc(d->len);
-	memcpy(d->data, proto->data, d->len);
-	n->nq++;
-}
-
-/* Makes a datagram's bytes from what the endpoint handed out. */
-static UNUSED u32 net_gather(const struct mx_tx *tx, u8 *out)
-{
-	u32 i, len = tx->hdr_len;
-
-	memcpy(out, tx->hdr, tx->hdr_len);
-	for (i = 0; i < tx->nsegs; i++) {
-		memcpy(out + len, (u8 *)tx->segs[i].buf + tx->segs[i].off, tx->segs[i].len);
-		len += tx->segs[i].len;
-	}
-	if (tx->sealed) {
-		mx_ep_seal(tx, out);
-		len += MX_TAG;
-	}
-	if (len != tx->len) {
-		fprintf(stderr, "datagram of %u bytes said to be %u\n", len, tx->len);
-		abort();
-	}
-	return len;
-}
-
 static UNUSED void net_send(struct net *n, struct dgram *d)
 {
 	int copies = 1;
@@ -268,7 +226,8 @@ static UNUSED void net_send(struct net *n, struct dgram *d)
 	if (net_rand(n) % 1000 < n->corrupt)
 		d->data[net_rand(n) % d->len] ^= (u8)(1 << net_rand(n) % 8);
 	while (copies--)
-		net_put(n, d, n->now + n->delay + (n->jitter ? net_rand(n) % n->jitter : 0));
+		n->dropped += !dgrams_put(&n->way, d, n->now + n->delay +
+					  (n->jitter ? net_rand(n) % n->jitter : 0));
 }
 
 static UNUSED void net_drain(struct net *n)
@@ -283,7 +242,7 @@ static UNUSED void net_drain(struct net *n)
 		while (t->ep && mx_ep_tx(t->ep, n->now, &tx)) {
 			struct dgram d = { .from = t->addr, .to = tx.to, .data = buf };
 
-			d.len = net_gather(&tx, buf);
+			d.len = dgram_gather(&tx, buf, NULL);
 			net_send(n, &d);
 		}
 	}
@@ -291,25 +250,13 @@ static UNUSED void net_drain(struct net *n)
 
 static UNUSED void net_deliver(struct net *n, u32 k)
 {
-	struct dgram d = n->q[k];
+	struct dgram d = dgrams_take(&n->way, k);
 	int i;
 
-	n->q[k] = n->q[--n->nq];
 	for (i = 0; i < n->count; i++)
 		if (n->n[i].ep && mx_addr_eq(&n->n[i].addr, &d.to))
 			mx_ep_rx(n->n[i].ep, n->now, &d.from, d.data, d.len);
 	free(d.data);
-}
-
-/* The earliest datagram; nq if none. */
-static UNUSED u32 net_next(struct net *n)
-{
-	u32 k, best = n->nq;
-
-	for (k = 0; k < n->nq; k++)
-		if (best == n->nq || n->q[k].at < n->q[best].at)
-			best = k;
-	return best;
 }
 
 /* Runs until @until, or until @done says so. */
@@ -324,9 +271,9 @@ static UNUSED bool net_run(struct net *n, mx_ns until, bool (*done)(struct net *
 		net_drain(n);
 		if (done && done(n, arg))
 			return true;
-		k = net_next(n);
-		if (k < n->nq && n->q[k].at < at)
-			at = n->q[k].at;
+		k = dgrams_next(&n->way);
+		if (k < n->way.n && n->way.q[k].at < at)
+			at = n->way.q[k].at;
 		for (i = 0; i < n->count; i++)
 			if (n->n[i].ep)
 				at = mx_min_u64(at, mx_ep_deadline(n->n[i].ep));
@@ -334,7 +281,7 @@ static UNUSED bool net_run(struct net *n, mx_ns until, bool (*done)(struct net *
 			n->now = at;
 		if (n->now >= until)
 			return false;
-		if (k < n->nq && n->q[k].at <= n->now)
+		if (k < n->way.n && n->way.q[k].at <= n->now)
 			net_deliver(n, k);
 		for (i = 0; i < n->count; i++)
 			if (n->n[i].ep && mx_ep_deadline(n->n[i].ep) <= n->now)
@@ -353,8 +300,7 @@ static UNUSED void net_end(struct net *n)
 
 	for (i = 0; i < n->count; i++)
 		net_stop(n, i);
-	while (n->nq)
-		free(n->q[--n->nq].data);
+	dgrams_free(&n->way);
 	if (n->live) {
 		fprintf(stderr, "%ld allocations left\n", n->live);
 		abort();

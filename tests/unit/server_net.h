@@ -252,8 +252,7 @@ static UNUSED void w_free(struct world *w)
 	for (i = 1; i < w->net.count; i++)
 		srv_stop(w, i);
 	net_stop(&w->net, 0);
-	while (w->net.nq)
-		free(w->net.q[--w->net.nq].data);
+	dgrams_free(&w->net.way);
 	if (w->net.live || w->pages) {
 		fprintf(stderr, "%ld allocations and %ld pages left\n", w->net.live, w->pages);
 		abort();

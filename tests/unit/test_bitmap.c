@@ -23,7 +23,7 @@ struct losing {
 static struct losing losing[4];
 
 /* The first message of a datagram, if it is a call: its operation. */
-static u16 call_of(const struct cldgram *d)
+static u16 call_of(const struct dgram *d)
 {
 	struct mx_outer o;
 	struct mx_walk walk;
@@ -43,7 +43,7 @@ static u16 call_of(const struct cldgram *d)
 	return 0;
 }
 
-static bool lossy_tap(struct cl *c, struct cldgram *d, int from)
+static bool lossy_tap(struct cl *c, struct dgram *d, int from)
 {
 	u16 op = call_of(d);
 	int to = cl_at(c, &d->to);
@@ -146,7 +146,7 @@ static void left_over_never_wins(void **state)
  * between the answer that tells its version and the one that brings its bits. */
 static struct { int from, to, slow, slowed, chunks; struct cl *c; u8 uuid[16]; u32 round; bool on, late; } src;
 
-static bool source_tap(struct cl *c, struct cldgram *d, int from)
+static bool source_tap(struct cl *c, struct dgram *d, int from)
 {
 	u16 op = call_of(d);
 	int to = cl_at(c, &d->to);
@@ -394,7 +394,7 @@ static void filled_under_load(void **state)
 }
 
 /* The copy of a bitmap begun from a holder that fell silent is of no use. */
-static bool falling_tap(struct cl *c, struct cldgram *d, int from)
+static bool falling_tap(struct cl *c, struct dgram *d, int from)
 {
 	int to = cl_at(c, &d->to);
 

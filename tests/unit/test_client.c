@@ -78,7 +78,7 @@ static bool see(struct watch *x, const struct mx_head *h, const u8 *head, int fr
 }
 
 /* Every message of the datagram is seen; one that is to be dropped takes all along. */
-static bool tap(struct cl *c, struct cldgram *d, int from)
+static bool tap(struct cl *c, struct dgram *d, int from)
 {
 	struct watch *x = c->tap_priv;
 	struct mx_outer o;

@@ -301,7 +301,7 @@ static void handshake__cookie_before_state(void **state)
 
 	net.tap = tap_small;
 	assert_true(mx_ep_tx(net.n[1].ep, net.now, &tx));
-	len = net_gather(&tx, hello);
+	len = dgram_gather(&tx, hello, NULL);
 	assert_true(len >= MX_DGRAM_MIN);
 	live = net.live;
 	for (i = 0; i < 1000; i++) {

@@ -169,11 +169,11 @@ static void hostile__unproved_sessions_do_not_crowd_out(void **state)
 		mx_peer_connect(net.n[1].ep, &net.n[0].addr, net.now);
 		/* HELLO, RETRY, HELLO with the cookie; and no more. */
 		while (mx_ep_tx(net.n[1].ep, net.now, &tx))
-			mx_ep_rx(net.n[0].ep, net.now, &at, buf, net_gather(&tx, buf));
+			mx_ep_rx(net.n[0].ep, net.now, &at, buf, dgram_gather(&tx, buf, NULL));
 		while (mx_ep_tx(net.n[0].ep, net.now, &tx))
-			mx_ep_rx(net.n[1].ep, net.now, &net.n[0].addr, buf, net_gather(&tx, buf));
+			mx_ep_rx(net.n[1].ep, net.now, &net.n[0].addr, buf, dgram_gather(&tx, buf, NULL));
 		while (mx_ep_tx(net.n[1].ep, net.now, &tx))
-			mx_ep_rx(net.n[0].ep, net.now, &at, buf, net_gather(&tx, buf));
+			mx_ep_rx(net.n[0].ep, net.now, &at, buf, dgram_gather(&tx, buf, NULL));
 		assert_true(net.n[0].ep->nhalf >= 1);
 		net_stop(&net, 1);
 	}

@@ -417,7 +417,7 @@ static bool tap_group(struct net *n, struct dgram *d)
 	for (i = 0; i < n->count; i++) {
 		d->to = n->n[i].addr;
 		if (!mx_addr_eq(&d->from, &d->to))
-			net_put(n, d, n->now + n->delay);
+			dgrams_put(&n->way, d, n->now + n->delay);
 	}
 	return false;
 }

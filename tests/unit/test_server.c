@@ -274,8 +274,8 @@ static void jobs__pool_is_bounded(void **state)
 	}
 	assert_int_equal(w->srv[1]->nfree, 6);
 	w->net.now += MX_SEC;
-	while (w->net.nq)
-		net_deliver(&w->net, net_next(&w->net));
+	while (w->net.way.n)
+		net_deliver(&w->net, dgrams_next(&w->net.way));
 	assert_int_equal(w->srv[1]->nfree, 16);
 	assert_true(mx_list_empty(&w->srv[1]->speers));
 	free(d);
