@@ -595,7 +595,8 @@ void ck_recovered(struct ck_vol *v, bool deleted)
 
 				if ((zero || deleted) && !lost)
 					blk_add(v, &e->blk[b], CK_LOST, op);
-				if (!zero && (lost || deleted))
+				/* Also beside a zero of some write: it is not that one's. */
+				if (lost || deleted)
 					blk_add(v, &e->blk[b], CK_ZERO, op);
 			}
 }
