@@ -99,7 +99,8 @@ void mx_reads_retry(struct mx_vol *v, mx_ns now)
 	mx_client_kick(v->c, now);
 }
 
-/* Reads under way to an extent that is not there any more begin anew. */
+/* Reads under way to an extent that is not there any more begin anew, as do those
+ * that wait for its bit. */
 void mx_reads_reroute(struct mx_vol *v, u32 extent, mx_ns now)
 {
 	for (u32 i = 0; i < v->nios; i++) {
@@ -110,6 +111,8 @@ void mx_reads_reroute(struct mx_vol *v, u32 extent, mx_ns now)
 		     io->state == MX_IO_PARKED))
 			mx_part_reroute(io, now);
 	}
+	if (!mx_list_empty(&v->unknown))
+		mx_reads_retry(v, now);
 }
 
 /* False: no part is free. */
