@@ -258,7 +258,7 @@ static void note_took(BDRVMemxState *s, bool spun, int64_t ns)
 void coroutine_fn memx_co_wait(MemxWait *w, bool may_spin)
 {
 	BDRVMemxState *s = w->s;
-	bool home = may_spin && s->opts->poll_us && qemu_get_current_aio_context() == s->ctx;
+	bool home = may_spin && s->may_spin && qemu_get_current_aio_context() == s->ctx;
 	bool done, spin = false;
 	int64_t start = 0;
 
@@ -290,6 +290,10 @@ void memx_attach(BDRVMemxState *s, AioContext *ctx)
 
 	s->ctx = ctx;
 	s->flush_waits = false;
+	/* The main loop of an emulator holds the big lock while it spins, which vCPUs
+	 * want; while it sleeps it does not. */
+	s->may_spin = s->opts->poll_us &&
+		      !(qemu_register_shutdown_notifier && ctx == qemu_get_aio_context());
 	s->flush_bh = aio_bh_new(ctx, flush_bh, s);
 	s->spin_bh = aio_bh_new(ctx, spin_bh, s);
 	s->nfds = memx_fds(s->client, s->fds);

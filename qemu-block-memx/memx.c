@@ -33,9 +33,6 @@
  * given up after this: a policy of waiting for ever must not outlive the guest. */
 #define MEMX_EXIT_GRACE		(5 * MX_SEC)
 
-/* In the system emulators only; the tools do not have it. */
-extern void qemu_register_shutdown_notifier(Notifier *notifier) __attribute__((weak));
-
 /* A request on its coroutine's stack. */
 typedef struct MemxRequest {
 	MemxWait wait;

@@ -16,6 +16,9 @@
 #include "net/posix/client.h"
 #include "memx-options.h"
 
+/* In the system emulators only; the tools do not have it. */
+extern void qemu_register_shutdown_notifier(Notifier *notifier) __attribute__((weak));
+
 #define MEMX_FDS_MAX	4	/* as memx_fds() */
 
 /*
@@ -75,6 +78,7 @@ typedef struct BDRVMemxState {
 	bool was_active;	/* has been the volume's owner: a migration's source */
 
 	/* Home thread: spinning for answers (memx-wait.c). */
+	bool may_spin;		/* this thread can spare the time */
 	bool spinning;		/* in spin_bh() */
 	bool spin_wanted;	/* by the requests of this row */
 	unsigned requests;	/* reads and writes so far */
