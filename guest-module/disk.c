@@ -119,7 +119,7 @@ int memx_disk_add(struct memx_dev *d, u32 index)
 	d->tags.queue_depth = DEPTH;
 	d->tags.numa_node = NUMA_NO_NODE;
 	d->tags.cmd_size = sizeof(struct memx_io);
-	d->tags.flags = BLK_MQ_F_SHOULD_MERGE;
+	d->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	d->tags.driver_data = d;
 	rc = blk_mq_alloc_tag_set(&d->tags);
 	if (rc)

@@ -11,6 +11,11 @@
 #include <linux/blk-mq.h>
 #include <linux/hrtimer.h>
 
+/* 6.10, "net: move skb ref helpers to new header". */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#include <linux/skbuff_ref.h>
+#endif
+
 /*
  * 6.9, "block: pass a queue_limits argument to blk_mq_alloc_disk"; 6.11, "block:
  * move cache control settings out of queue->flags" and its series: limits and

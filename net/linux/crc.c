@@ -39,33 +39,74 @@ static u32 crc_hw(u32 seed, const u8 *p, size_t n)
 }
 
 /* The CRC is of the value that was stored, even if the source is changing. */
+static inline u64 take8(u8 *t, const u8 *s)
+{
+	u64 v = READ_ONCE(*(const u64 *)s);
+
+	if (t)
+		*(u64 *)t = v;
+	return v;
+}
+
 static void four_blocks(u8 *t, const u8 *s, const u32 *seeds, u32 *crcs)
 {
 	u64 a = seeds[0], b = seeds[1], c = seeds[2], d = seeds[3];
 	u32 i;
 
 	for (i = 0; i < MX_BLOCK; i += 8, s += 8) {
-		u64 va = READ_ONCE(*(const u64 *)s);
-		u64 vb = READ_ONCE(*(const u64 *)(s + MX_BLOCK));
-		u64 vc = READ_ONCE(*(const u64 *)(s + 2 * MX_BLOCK));
-		u64 vd = READ_ONCE(*(const u64 *)(s + 3 * MX_BLOCK));
-
-		if (t) {
-			*(u64 *)t = va;
-			*(u64 *)(t + MX_BLOCK) = vb;
-			*(u64 *)(t + 2 * MX_BLOCK) = vc;
-			*(u64 *)(t + 3 * MX_BLOCK) = vd;
+		a = step8(a, take8(t, s));
+		b = step8(b, take8(t ? t + MX_BLOCK : NULL, s + MX_BLOCK));
+		c = step8(c, take8(t ? t + 2 * MX_BLOCK : NULL, s + 2 * MX_BLOCK));
+		d = step8(d, take8(t ? t + 3 * MX_BLOCK : NULL, s + 3 * MX_BLOCK));
+		if (t)
 			t += 8;
-		}
-		a = step8(a, va);
-		b = step8(b, vb);
-		c = step8(c, vc);
-		d = step8(d, vd);
 	}
 	crcs[0] = (u32)a;
 	crcs[1] = (u32)b;
 	crcs[2] = (u32)c;
 	crcs[3] = (u32)d;
+}
+
+/* What a datagram at an MTU of 1,500 holds. */
+static void two_blocks(u8 *t, const u8 *s, const u32 *seeds, u32 *crcs)
+{
+	u64 a = seeds[0], b = seeds[1];
+	u32 i;
+
+	for (i = 0; i < MX_BLOCK; i += 8, s += 8) {
+		a = step8(a, take8(t, s));
+		b = step8(b, take8(t ? t + MX_BLOCK : NULL, s + MX_BLOCK));
+		if (t)
+			t += 8;
+	}
+	crcs[0] = (u32)a;
+	crcs[1] = (u32)b;
+}
+
+static void blocks_hw(u8 *d, const u8 *s, u32 n, const u32 *seeds, u32 *crcs)
+{
+	while (n >= 2) {
+		u32 step = n >= 4 ? 4 : 2;
+
+		if (step == 4)
+			four_blocks(d, s, seeds, crcs);
+		else
+			two_blocks(d, s, seeds, crcs);
+		if (d)
+			d += step * MX_BLOCK;
+		s += step * MX_BLOCK;
+		seeds += step;
+		crcs += step;
+		n -= step;
+	}
+	if (n) {
+		u64 crc = seeds[0];
+		u32 i;
+
+		for (i = 0; i < MX_BLOCK; i += 8)
+			crc = step8(crc, take8(d ? d + i : NULL, s + i));
+		crcs[0] = (u32)crc;
+	}
 }
 
 static inline bool have_hw(void)
@@ -77,7 +118,7 @@ static inline bool have_hw(void)
 
 static inline bool have_hw(void) { return false; }
 static inline u32 crc_hw(u32 seed, const u8 *p, size_t n) { return 0; }
-static inline void four_blocks(u8 *t, const u8 *s, const u32 *seeds, u32 *crcs) { }
+static inline void blocks_hw(u8 *d, const u8 *s, u32 n, const u32 *seeds, u32 *crcs) { }
 
 #endif
 
@@ -90,14 +131,13 @@ void mx_crc32c_blocks(void *dst, const void *src, u32 nblocks, const u32 *seeds,
 {
 	const u8 *s = src;
 	u8 *d = dst;
-	u32 i = 0;
+	u32 i;
 
-	for (; have_hw() && i + 4 <= nblocks; i += 4, s += 4 * MX_BLOCK) {
-		four_blocks(d, s, seeds + i, crcs + i);
-		if (d)
-			d += 4 * MX_BLOCK;
+	if (have_hw()) {
+		blocks_hw(d, s, nblocks, seeds, crcs);
+		return;
 	}
-	for (; i < nblocks; i++, s += MX_BLOCK) {
+	for (i = 0; i < nblocks; i++, s += MX_BLOCK) {
 		const u8 *from = s;
 
 		if (d) {
@@ -105,6 +145,6 @@ void mx_crc32c_blocks(void *dst, const void *src, u32 nblocks, const u32 *seeds,
 			from = d;
 			d += MX_BLOCK;
 		}
-		crcs[i] = mx_crc32c(seeds[i], from, MX_BLOCK);
+		crcs[i] = __crc32c_le(seeds[i], from, MX_BLOCK);
 	}
 }

@@ -39,13 +39,8 @@ static void arm(struct mxk_node *n)
 
 static void pack(struct mxk_node *n, mx_ns now, struct sk_buff_head *out)
 {
-	while (mx_ep_tx(n->ep, now, &n->tx)) {
-		struct sk_buff *skb = mxk_udp_pack(n);
-
-		/* As good as lost on the way; whoever waits for it repeats it. */
-		if (skb)
-			__skb_queue_tail(out, skb);
-	}
+	while (mx_ep_tx(n->ep, now, &n->tx))
+		mxk_udp_pack(n, out);
 }
 
 static void run_after(struct list_head *list)
@@ -106,17 +101,16 @@ static u8 *in_one_piece(struct mxk_node *n, struct sk_buff *skb, u32 off, u32 le
 {
 	if (skb_headlen(skb) >= off + len && !skb_cloned(skb))
 		return skb->data + off;
-	if (skb_headlen(skb) == off && skb_shinfo(skb)->nr_frags == 1 && !skb_has_frag_list(skb) &&
+	if (skb_headlen(skb) <= off && skb_shinfo(skb)->nr_frags == 1 && !skb_has_frag_list(skb) &&
 	    !skb_has_shared_frag(skb) && !skb_cloned(skb))
-		return skb_frag_address(&skb_shinfo(skb)->frags[0]);
+		return (u8 *)skb_frag_address(&skb_shinfo(skb)->frags[0]) + off - skb_headlen(skb);
 	n->stats.rx_copied++;
 	return skb_copy_bits(skb, off, n->rx_buf, len) ? NULL : n->rx_buf;
 }
 
-/* A datagram: the bytes of @skb from @off on. Takes the skb. In softirq. */
-void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off)
+/* A datagram: @len bytes of @skb from @off on. Takes the skb. In softirq. */
+void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off, u32 len)
 {
-	u32 len = skb->len - off;
 	mx_ns now;
 	u8 *p;
 

@@ -88,6 +88,9 @@ struct mxk_node {
 	struct net *net;
 	int ifindex;
 	u16 port_no;
+	bool gso;
+	__be32 local;			/* an address of this machine, as of */
+	unsigned long local_until;	/* then */
 	struct list_head after;		/* struct mxk_after */
 	struct mxk_route route[MXK_ROUTES];
 	struct mxk_stats stats;
@@ -130,10 +133,11 @@ int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c);
 void mxk_pages_exit(struct mxk_node *n);
 int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
 void mxk_udp_close(struct mxk_node *n);
-/* The datagram in n->tx as an skb ready to be sent, or NULL. Under the lock. */
-struct sk_buff *mxk_udp_pack(struct mxk_node *n);
+/* Adds the datagram in n->tx to what is to be sent. Under the lock. */
+void mxk_udp_pack(struct mxk_node *n, struct sk_buff_head *out);
 void mxk_udp_send(struct mxk_node *n, struct sk_buff_head *list);
 void mxk_routes_free(struct mxk_node *n);
-void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off);
+void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off,
+	    u32 len);
 
 #endif
