@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# QEMU's driver over raw Ethernet, between two network namespaces: data, a copy with
+# its holes, encryption, and what is said without an interface.
+set -eu
+. "$(dirname "$0")/lib.sh"
+need_memx
+need qemu-img:qemu-utils
+need ip:iproute2
+
+a=memx-$$-a b=memx-$$-b server=
+raw_end() {
+	local status=$?
+	[ -z "$server" ] || kill -KILL "$server" 2>/dev/null || :
+	ip netns del "$a" 2>/dev/null || :
+	ip netns del "$b" 2>/dev/null || :
+	(exit "$status") || :
+	[ "$status" = 0 ] || tap_failed=1
+	e2e_cleanup
+}
+
+ip netns add "$a" 2>/dev/null || skip_all "network namespaces cannot be made here (root can)"
+trap raw_end EXIT
+ip netns add "$b"
+ip -n "$a" link add va type veth peer name vb netns "$b" 2>/dev/null ||
+	skip_all "veth interfaces cannot be made here"
+ip -n "$a" link set va up
+ip -n "$b" link set vb up
+
+serve() { # OPTIONS...
+	run_tied ip netns exec "$a" "$pool_memxd" --name raw --memory 256M --interface raw:va "$@" \
+		>>"$work/memxd.log" 2>&1
+	server=$tied_pid
+}
+ctl() { ip netns exec "$b" timeout 30 "$pool_memxctl" --interface raw:vb "$@"; }
+img() { ip netns exec "$b" timeout 60 "$pool_launcher" qemu-img "$@"; }
+io() {
+	local output
+	output=$(ip netns exec "$b" timeout 60 "$pool_launcher" qemu-io "$@" 2>&1) &&
+		! grep -qE "Pattern verification failed|error" <<<"$output" || { echo "$output" && return 1; }
+}
+node=driver=memx,volume=disk,interface=vb,raw=on
+
+writes() {
+	io --image-opts -c "write -P 0x5a 0 1M" -c "write -P 0xc3 20M 68k" -c "discard 512k 64k" \
+		-c flush "$1"
+}
+reads() {
+	io -r --image-opts -c "read -P 0x5a 0 512k" -c "read -P 0 512k 64k" -c "read -P 0xc3 20M 68k" \
+		-c "read -P 0 32M 1M" "$1"
+}
+copies() {
+	img convert -O raw --image-opts "$1" "$work/copy" &&
+		[ "$(du -k "$work/copy" | cut -f1)" -lt 4096 ] &&
+		img compare --image-opts "$1" "driver=raw,file.filename=$work/copy"
+}
+
+serve --trusted-interface va
+check "a volume is made over raw Ethernet" ctl volume create disk 64M
+check "qemu-io writes to it" writes "$node"
+check "and reads it back" reads "$node"
+check "qemu-img copies it without its holes" copies "$node"
+refuses_without_interface() {
+	local output
+	! output=$(img info --image-opts driver=memx,volume=disk,raw=on 2>&1) &&
+		grep -q "'raw' needs 'interface'" <<<"$output" || { echo "$output" && return 1; }
+}
+check "without an interface it says what is missing" refuses_without_interface
+kill -KILL "$server"
+wait "$server" 2>/dev/null || :
+
+"$pool_memxctl" keygen >"$work/key"
+chmod 600 "$work/key"
+serve --key-file "$work/key"
+check "a volume of a pool with a key" ctl --key-file "$work/key" volume create disk 64M
+check "is written" writes "$node,key-file=$work/key"
+check "and read" reads "$node,key-file=$work/key"
+
+tap_done
