@@ -39,8 +39,9 @@ static bool walk_rq(struct request *rq, u32 off, u32 len, piece_fn fn, void *arg
 			return false;
 		off = 0;
 		len -= n;
+		/* Not break: these are two loops, over bios and their pieces. */
 		if (!len)
-			break;
+			return true;
 	}
 	return true;
 }
