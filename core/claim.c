@@ -289,7 +289,7 @@ static void claim_undo_change(struct mx_desc *d)
 	d->config--;
 }
 
-bool claim_majority(const struct mx_claim *c, claim_flag *f)
+bool claim_majority_in(const struct mx_claim *c, claim_flag *f, bool both)
 {
 	u32 old = 0, old_yes = 0, new = 0, new_yes = 0;
 
@@ -304,7 +304,12 @@ bool claim_majority(const struct mx_claim *c, claim_flag *f)
 	}
 	if (!old || old_yes < mx_majority(old))
 		return false;
-	return !c->changing || new_yes >= mx_majority(new);
+	return !both || new_yes >= mx_majority(new);
+}
+
+bool claim_majority(const struct mx_claim *c, claim_flag *f)
+{
+	return claim_majority_in(c, f, c->changing);
 }
 
 bool claim_hopeless(const struct mx_claim *c, claim_flag *against)

@@ -23,19 +23,7 @@ bool claim_joint(const struct mx_claim *c)
 /* Until then the old set alone counts: the new one is being filled. */
 bool claim_bits_majority(const struct mx_claim *c, claim_flag *f)
 {
-	u32 old = 0, old_yes = 0, new = 0, new_yes = 0;
-
-	for (u32 i = 0; i < c->nslots; i++) {
-		const struct claim_slot *s = &c->slot[i];
-		bool yes = f(s);
-
-		old += s->old;
-		old_yes += s->old && yes;
-		new += s->new;
-		new_yes += s->new && yes;
-	}
-	return old && old_yes >= mx_majority(old) &&
-	       (!claim_joint(c) || new_yes >= mx_majority(new));
+	return claim_majority_in(c, f, claim_joint(c));
 }
 
 static bool follows(const struct claim_slot *s) { return s->synced || s->begun; }

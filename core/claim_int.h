@@ -183,6 +183,8 @@ bool claim_same_node(const struct mx_node *a, const struct mx_node *b);
 bool claim_slot_is_node(const struct claim_slot *s);	/* the peer is that incarnation */
 bool claim_slot_reborn(const struct claim_slot *s);	/* the peer is another incarnation */
 typedef bool claim_flag(const struct claim_slot *s);
+/* In the old set and, if @both, in the new one. */
+bool claim_majority_in(const struct mx_claim *c, claim_flag *f, bool both);
 bool claim_majority(const struct mx_claim *c, claim_flag *f);	/* in old and, while changing, in new */
 bool claim_hopeless(const struct mx_claim *c, claim_flag *against); /* so many against that no majority is left */
 u64 claim_score(const char *name, u64 id);		/* rendezvous hashing */
