@@ -2,13 +2,14 @@
 /*
  * The module: attaches one volume, named by parameters.
  *
- *	modprobe memx volume=vm1-swap servers=10.0.0.1,10.0.0.2 interface=eth0
+ *	modprobe memx volume=vm1-swap servers=10.0.0.1,10.0.0.2 key=memx:pool
  */
 #define pr_fmt(fmt) "memx: " fmt
 #include <linux/module.h>
 #include <linux/slab.h>
 #include "core/wire.h"
 #include "guest-module/memx.h"
+#include "net/linux/key.h"
 
 static char *volume = "";
 module_param(volume, charp, 0444);
@@ -22,6 +23,10 @@ MODULE_PARM_DESC(servers, "addresses of servers, A.B.C.D or A.B.C.D:PORT; a few 
 static char *interface = "";
 module_param(interface, charp, 0444);
 MODULE_PARM_DESC(interface, "use this network interface only");
+
+static char *key = "";
+module_param(key, charp, 0444);
+MODULE_PARM_DESC(key, "the pool's key or the volume's: " MXK_KEY_DESC " names a key of type logon in the keyring");
 
 static bool read_only;
 module_param(read_only, bool, 0444);
@@ -54,7 +59,7 @@ static const struct mx_vol_ops vol_ops = { .opened = vol_opened, .closed = vol_c
 
 /* ---- attaching ---- */
 
-static int add_seeds(struct memx_dev *d)
+static int add_seeds(struct memx_dev *d, mx_ns now)
 {
 	for (int i = 0; i < nservers; i++) {
 		struct mx_addr a;
@@ -64,14 +69,14 @@ static int add_seeds(struct memx_dev *d)
 			       servers[i]);
 			return -EINVAL;
 		}
-		if (!mx_ep_add_seed(d->node.ep, &a))
+		if (mxk_seed_add(&d->seeds, d->node.ep, &a, now))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
 /* Everything is set up before the node starts, so that allocations may sleep. */
-static int make_client(struct memx_dev *d)
+static int make_client(struct memx_dev *d, const struct mx_key *k)
 {
 	struct mx_client_conf conf = {
 		.ep.dgram_max = MXK_DGRAM_MAX, .ep.rwnd = RECEIVE_BYTES,
@@ -84,22 +89,45 @@ static int make_client(struct memx_dev *d)
 	memx_buf_port(&d->node.port);
 	d->node.buf = &memx_buf_ops;
 	mxk_identify(&conf.ep.node, "");
+	mxk_key_use(&conf.ep, k);
 	d->core = mx_client_new(&d->node.port, &conf, now);
+	memzero_explicit(&conf.ep.key, sizeof(conf.ep.key));
 	if (!d->core)
 		return -ENOMEM;
 	d->node.ep = mx_client_ep(d->core);
-	rc = add_seeds(d);
+	rc = add_seeds(d, now);
 	if (rc)
 		return rc;
 	d->vol = mx_vol_open(d->core, volume, &vc, &vol_ops, d, now);
 	return d->vol ? 0 : -ENOMEM;
 }
 
+/* 0: not refused so far. */
+static int refused(struct memx_dev *d)
+{
+	struct mx_addr who;
+	enum mx_status st;
+
+	mxk_enter(&d->node);
+	st = mxk_seeds_refused(&d->seeds, ktime_get_ns(), &who);
+	mxk_leave_later(&d->node);
+	if (st == MX_OK)
+		return 0;
+	pr_err("server %pI4:%u refuses a session: %s\n", who.a, who.port, mxk_refusal(st));
+	return -EKEYREJECTED;
+}
+
 static int await_open(struct memx_dev *d)
 {
-	if (!wait_for_completion_timeout(&d->opened, OPEN_PATIENCE)) {
-		pr_err("volume '%s' did not open in time\n", volume);
-		return -ETIMEDOUT;
+	unsigned long until = jiffies + OPEN_PATIENCE;
+
+	while (!wait_for_completion_timeout(&d->opened, HZ / 5)) {
+		if (refused(d))
+			return -EKEYREJECTED;
+		if (time_after(jiffies, until)) {
+			pr_err("volume '%s' did not open in time\n", volume);
+			return -ETIMEDOUT;
+		}
 	}
 	if (d->open_status == MX_OK)
 		return 0;
@@ -121,6 +149,7 @@ static void close_volume(struct memx_dev *d)
 static void free_client(struct memx_dev *d)
 {
 	mxk_stop(&d->node);
+	mxk_seeds_put(&d->seeds);
 	if (d->vol)
 		mx_vol_free(d->vol);
 	if (d->core)
@@ -128,9 +157,23 @@ static void free_client(struct memx_dev *d)
 	mxk_exit(&d->node);
 }
 
-static int attach(struct memx_dev *d)
+static int take_key(struct mx_key *k)
 {
-	struct mxk_conf nc = { .ifname = interface, .memalloc = true };
+	int rc = mxk_key_read(key, k);
+
+	if (rc)
+		pr_err("key is \"%s\": %s\n", key, mxk_key_error(rc));
+	else if (k->kind == MX_KEY_VOLUME && strcmp(k->volume, volume)) {
+		pr_err("key is \"%s\": that is the key of volume '%s', not of '%s'\n", key,
+		       k->volume, volume);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
+static int attach(struct memx_dev *d, const struct mx_key *k)
+{
+	struct mxk_conf nc = { .ifname = interface, .keyed = k, .memalloc = true };
 	int rc;
 
 	init_completion(&d->opened);
@@ -142,7 +185,7 @@ static int attach(struct memx_dev *d)
 	rc = mxk_init(&d->node, &nc);
 	if (rc)
 		goto err_copies;
-	rc = make_client(d);
+	rc = make_client(d, k);
 	if (rc)
 		goto err_client;
 	mxk_start(&d->node);
@@ -165,6 +208,7 @@ err_copies:
 static int __init memx_init(void)
 {
 	struct memx_dev *d;
+	struct mx_key k = { 0 };
 	int rc;
 
 	if (!*volume || !nservers) {
@@ -174,7 +218,10 @@ static int __init memx_init(void)
 	d = kvzalloc(sizeof(*d), GFP_KERNEL);
 	if (!d)
 		return -ENOMEM;
-	rc = attach(d);
+	rc = *key ? take_key(&k) : 0;
+	if (!rc)
+		rc = attach(d, *key ? &k : NULL);
+	memzero_explicit(&k, sizeof(k));
 	if (rc) {
 		kvfree(d);
 		return rc;

@@ -20,6 +20,7 @@
 #include <linux/completion.h>
 #include "core/client.h"
 #include "net/linux/node.h"
+#include "net/linux/seed.h"
 
 #define MEMX_REQ_BYTES	(128u * 1024)	/* of the largest request; one part for the core */
 #define MEMX_REQ_PAGES	(MEMX_REQ_BYTES / PAGE_SIZE)
@@ -35,6 +36,7 @@ struct memx_dev {
 	struct mxk_node node;
 	struct mx_client *core;
 	struct mx_vol *vol;
+	struct mxk_seeds seeds;
 	struct blk_mq_tag_set tags;
 	struct gendisk *disk;
 	struct memx_copy *copies, *free_copies;	/* free_copies: node->lock */

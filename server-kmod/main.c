@@ -2,7 +2,8 @@
 /*
  * memx-server.ko: this machine donates memory, with nothing in user space.
  *
- *	modprobe memx-server memory=512M interface=eth0
+ *	modprobe memx-server memory=512M key=memx:pool
+ *	modprobe memx-server memory=512M trusted_interface=eth1
  */
 #define pr_fmt(fmt) "memx-server: " fmt
 #include <linux/mm.h>
@@ -10,6 +11,7 @@
 #include <linux/slab.h>
 #include "core/server.h"
 #include "core/wire.h"
+#include "net/linux/key.h"
 #include "net/linux/node.h"
 
 #define PAGES_AT_HAND	1024u		/* 4 MiB: what arrives while the work item gets its turn */
@@ -24,7 +26,15 @@ MODULE_PARM_DESC(floor, "how much memory is left available to this machine (defa
 
 static char *interface = "";
 module_param(interface, charp, 0444);
-MODULE_PARM_DESC(interface, "the trusted network interface to serve on (required: there is no key)");
+MODULE_PARM_DESC(interface, "serve on this network interface only");
+
+static char *trusted_interface = "";
+module_param(trusted_interface, charp, 0444);
+MODULE_PARM_DESC(trusted_interface, "serve on this network interface only, and there without a key");
+
+static char *key = "";
+module_param(key, charp, 0444);
+MODULE_PARM_DESC(key, "the pool's key: " MXK_KEY_DESC " names a key of type logon in the keyring");
 
 static ushort port = MX_UDP_PORT;
 module_param(port, ushort, 0444);
@@ -59,8 +69,8 @@ static int check_params(u64 *ceiling, u64 *left)
 		pr_err("memory= is missing: say how much to donate, for instance memory=512M\n");
 		return -EINVAL;
 	}
-	if (!*interface) {
-		pr_err("without a key only a trusted network can be served: name its interface, for instance interface=eth0\n");
+	if (*interface && *trusted_interface) {
+		pr_err("interface= and trusted_interface= each name the only interface served: give one of them\n");
 		return -EINVAL;
 	}
 	if (parse_size("memory", memory, ceiling) || parse_size("floor", floor, left))
@@ -73,25 +83,39 @@ static int check_params(u64 *ceiling, u64 *left)
 	return 0;
 }
 
-static int __init server_init(void)
+static int take_key(struct mx_ep_conf *ep)
 {
-	struct mx_server_conf conf = { .ep.dgram_max = MXK_DGRAM_MAX, .ep.rwnd = 4u << 20 };
-	struct mxk_conf nc = { .port = port, .ifname = interface, .pages = PAGES_AT_HAND };
-	struct server *s;
-	u64 ceiling;
-	int rc = check_params(&ceiling, &nc.pages_floor);
+	struct mx_key k;
+	int rc;
 
-	if (rc)
-		return rc;
-	s = kvzalloc(sizeof(*s), GFP_KERNEL);
+	if (!*key)
+		return 0;
+	rc = mxk_key_read(key, &k);
+	if (!rc && k.kind != MX_KEY_CLUSTER) {
+		pr_err("key is \"%s\": that is the key of one volume (%s); a server needs the pool's key\n",
+		       key, k.volume);
+		rc = -EINVAL;
+	} else if (rc) {
+		pr_err("key is \"%s\": %s\n", key, mxk_key_error(rc));
+	} else {
+		mxk_key_use(ep, &k);
+	}
+	memzero_explicit(&k, sizeof(k));
+	return rc;
+}
+
+static int start(const struct mxk_conf *nc, struct mx_server_conf *conf)
+{
+	struct server *s = kvzalloc(sizeof(*s), GFP_KERNEL);
+	int rc;
+
 	if (!s)
 		return -ENOMEM;
-	rc = mxk_init(&s->node, &nc);
+	rc = mxk_init(&s->node, nc);
 	if (rc)
 		goto err_init;
-	mxk_identify(&conf.ep.node, name);
-	conf.store.ceiling = ceiling;
-	s->core = mx_server_new(&s->node.port, &conf, ktime_get_ns());
+	mxk_identify(&conf->ep.node, name);
+	s->core = mx_server_new(&s->node.port, conf, ktime_get_ns());
 	if (!s->core) {
 		rc = -ENOMEM;
 		goto err_core;
@@ -99,14 +123,32 @@ static int __init server_init(void)
 	s->node.ep = mx_server_ep(s->core);
 	the_server = s;
 	mxk_start(&s->node);
-	pr_info("server %s (id %016llx) donates %s on %s, UDP port %u\n", conf.ep.node.name,
-		conf.ep.node.id, memory, interface, s->node.port_no);
+	pr_info("server %s (id %016llx) donates %s on %s, UDP port %u, %s\n", conf->ep.node.name,
+		conf->ep.node.id, memory, *nc->ifname ? nc->ifname : "all interfaces",
+		s->node.port_no, nc->keyed ? "with a key" : "without a key");
 	return 0;
 err_core:
 	mxk_stop(&s->node);
 	mxk_exit(&s->node);
 err_init:
 	kvfree(s);
+	return rc;
+}
+
+static int __init server_init(void)
+{
+	struct mx_server_conf conf = { .ep.dgram_max = MXK_DGRAM_MAX, .ep.rwnd = 4u << 20 };
+	struct mxk_conf nc = {
+		.port = port, .ifname = *trusted_interface ? trusted_interface : interface,
+		.trusted = *trusted_interface, .keyed = *key, .serve = true, .pages = PAGES_AT_HAND,
+	};
+	int rc = check_params(&conf.store.ceiling, &nc.pages_floor);
+
+	if (!rc)
+		rc = take_key(&conf.ep);
+	if (!rc)
+		rc = start(&nc, &conf);
+	memzero_explicit(&conf.ep.key, sizeof(conf.ep.key));
 	return rc;
 }
 

@@ -30,6 +30,9 @@ static const char usage[] =
 	"  volume key NAME                  the key that opens this volume alone\n"
 	"  keygen                           a new key for a pool\n"
 	"\n"
+	"Commands for the kernel modules:\n"
+	"  key load NAME                    give them a key, as memx:NAME\n"
+	"\n"
 	"Options:\n"
 	"  -s, --server=ADDR[:PORT]   a server of the pool (repeatable; default: MEMX_SERVERS,\n"
 	"                             /etc/memx/client.conf, this machine)\n"
@@ -198,6 +201,7 @@ static int cmd_keygen(struct ctl *c, int argc, char **argv)
 static const struct command commands[] = {
 	{ "servers", cmd_servers }, { "status", cmd_status }, { "top", cmd_top },
 	{ "metrics", cmd_metrics }, { "volume", cmd_volume }, { "keygen", cmd_keygen },
+	{ "key", cmd_kernel_key },
 };
 
 static const struct command *find_command(const char *name)
@@ -205,8 +209,8 @@ static const struct command *find_command(const char *name)
 	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
-	die(CTL_USAGE, "there is no command \"%s\"; there are servers, status, top, metrics, volume and "
-	    "keygen (memxctl --help)", name);
+	die(CTL_USAGE, "there is no command \"%s\"; there are servers, status, top, metrics, volume, "
+	    "keygen and key (memxctl --help)", name);
 }
 
 /* Takes the common options out of argv, wherever they stand. */

@@ -65,6 +65,9 @@ const char *server_state(const struct server *s);		/* up, leaving, silent, refus
 int cmd_servers(struct ctl *c, int argc, char **argv);
 int cmd_top(struct ctl *c, int argc, char **argv);
 
+/* ---- memxctl_key.c ---- */
+int cmd_kernel_key(struct ctl *c, int argc, char **argv);
+
 /* ---- memxctl_inspect.c ---- */
 struct place {			/* what a server has of a volume */
 	struct mx_srvref ref;

@@ -8,6 +8,7 @@
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 #include "core/wire.h"
+#include "net/linux/key.h"
 #include "net/linux/node.h"
 
 /* ---- entering and leaving ---- */
@@ -133,10 +134,25 @@ void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb,
 
 /* ---- life ---- */
 
+/* As memxd: what is kept here is for whoever has the key, or for a network whose
+ * users are all trusted. */
+static int may_serve(const struct mxk_conf *c)
+{
+	bool all = !c->ifname || !*c->ifname;
+
+	if (!c->serve || c->keyed || (!all && (c->trusted || !strcmp(c->ifname, "lo"))))
+		return 0;
+	pr_err("refusing to serve %s%s without a key: anybody who can reach it could read and overwrite what is kept here; give key=" MXK_KEY_DESC ", or say that a network is trusted, for instance trusted_interface=%s\n",
+	       all ? "all interfaces" : "on ", all ? "" : c->ifname, all ? "eth1" : c->ifname);
+	return -EPERM;
+}
+
 int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 {
-	int rc;
+	int rc = may_serve(c);
 
+	if (rc)
+		return rc;
 	memset(n, 0, sizeof(*n));
 	spin_lock_init(&n->lock);
 	INIT_LIST_HEAD(&n->after);
@@ -156,10 +172,11 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 		goto err_pages;
 	rc = mxk_udp_open(n, c);
 	if (rc)
-		goto err_pages;
+		goto err_udp;
 	return 0;
-err_pages:
+err_udp:
 	mxk_pages_exit(n);
+err_pages:
 	vfree(n->rx_buf);
 	return rc;
 }

@@ -100,14 +100,24 @@ struct mxk_node {
 
 struct mxk_conf {
 	u16 port;			/* UDP port to listen on; 0: any */
-	const char *ifname;		/* the only interface used; required without a key */
+	const char *ifname;		/* the only interface used; NULL or "": all */
+	bool serve;			/* a server: needs a key, or trust in @ifname, see mxk_init */
+	bool keyed;			/* every session is by a key (mxk_key_use) */
+	bool trusted;			/* whoever is on @ifname may do anything here */
 	bool memalloc;
 	u64 pages_floor;		/* bytes; with @pages */
 	u32 pages;			/* pages kept at hand for a store; 0: no store */
 };
 
-/* Opens the socket and fills node->port. The caller then makes a server or a
- * client on node->port, sets node->ep, and calls mxk_start. All of them sleep. */
+/*
+ * Opens the socket and fills node->port. The caller then makes a server or a
+ * client on node->port, sets node->ep, and calls mxk_start. All of them sleep.
+ * Fails, and says why in the log:
+ *	-EPERM		a server without a key that would be reached by more than
+ *			loopback or a trusted interface
+ *	-ENODEV		no such interface
+ *	-EADDRINUSE, -ENOMEM ...
+ */
 int mxk_init(struct mxk_node *n, const struct mxk_conf *c);
 void mxk_start(struct mxk_node *n);
 /* No more datagrams, no more time; says goodbye to peers first. */
