@@ -10,6 +10,7 @@
 #include <linux/version.h>
 #include <linux/blk-mq.h>
 #include <linux/hrtimer.h>
+#include <linux/shrinker.h>
 
 /* 6.10, "net: move skb ref helpers to new header". */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
@@ -69,6 +70,75 @@ static inline struct gendisk *mxk_alloc_disk(struct blk_mq_tag_set *set, u32 max
 /* 6.14, "block: remove BLK_MQ_F_SHOULD_MERGE": merging is what everybody wants. */
 #ifndef BLK_MQ_F_SHOULD_MERGE
 #define BLK_MQ_F_SHOULD_MERGE 0
+#endif
+
+/*
+ * 6.7, "mm: shrinker: add infrastructure for dynamically allocating shrinker". @count
+ * and @scan find what belongs to it by mxk_shrinker_data(). Removing one that was not
+ * added does nothing.
+ */
+typedef unsigned long mxk_shrink_fn(struct shrinker *sh, struct shrink_control *sc);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+struct mxk_shrinker {
+	struct shrinker *sh;
+};
+
+static inline int mxk_shrinker_add(struct mxk_shrinker *m, const char *name, mxk_shrink_fn *count,
+				   mxk_shrink_fn *scan, void *data)
+{
+	m->sh = shrinker_alloc(0, "%s", name);
+	if (!m->sh)
+		return -ENOMEM;
+	m->sh->count_objects = count;
+	m->sh->scan_objects = scan;
+	m->sh->private_data = data;
+	shrinker_register(m->sh);
+	return 0;
+}
+
+static inline void mxk_shrinker_remove(struct mxk_shrinker *m)
+{
+	shrinker_free(m->sh);
+	m->sh = NULL;
+}
+
+static inline void *mxk_shrinker_data(struct shrinker *sh)
+{
+	return sh->private_data;
+}
+#else
+struct mxk_shrinker {
+	struct shrinker sh;
+	void *data;
+};
+
+static inline int mxk_shrinker_add(struct mxk_shrinker *m, const char *name, mxk_shrink_fn *count,
+				   mxk_shrink_fn *scan, void *data)
+{
+	int rc;
+
+	m->sh = (struct shrinker){
+		.count_objects = count, .scan_objects = scan, .seeks = DEFAULT_SEEKS,
+	};
+	m->data = data;
+	rc = register_shrinker(&m->sh, "%s", name);
+	if (rc)
+		m->data = NULL;
+	return rc;
+}
+
+static inline void mxk_shrinker_remove(struct mxk_shrinker *m)
+{
+	if (m->data)
+		unregister_shrinker(&m->sh);
+	m->data = NULL;
+}
+
+static inline void *mxk_shrinker_data(struct shrinker *sh)
+{
+	return container_of(sh, struct mxk_shrinker, sh)->data;
+}
 #endif
 
 #endif

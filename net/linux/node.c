@@ -62,7 +62,8 @@ void mxk_leave(struct mxk_node *n, mx_ns now)
 	__skb_queue_head_init(&out);
 	if (mx_ep_deadline(n->ep) <= now)
 		mx_ep_step(n->ep, now);
-	pack(n, now, &out);
+	if (!n->may_send || n->may_send(n))
+		pack(n, now, &out);
 	arm(n);
 	list_splice_init(&n->after, &after);
 	/* Not _bh: softirqs stay off until all is sent, so that a reply is not

@@ -27,6 +27,7 @@
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include "core/ep.h"
+#include "net/linux/compat.h"
 
 /* What a frame of 9,000 bytes holds. */
 #define MXK_DGRAM_MAX	(9000 - 20 - 8)
@@ -39,6 +40,8 @@ struct mxk_after {
 	struct list_head node;
 	void (*fn)(struct mxk_after *a);
 };
+
+struct mxk_node;
 
 /* How a request's buffer (MX_SEG_BUF) is sent. */
 struct mxk_buf_ops {
@@ -54,15 +57,22 @@ struct mxk_route {
 	__be32 from;
 };
 
-/* 4 KiB pages for a store, taken ahead by a work item. */
+/* 4 KiB pages for a store: see pages.c. */
+#define MXK_PAGES_KEPT	64u		/* of those at hand, whatever the host's state */
 struct mxk_pages {
 	struct list_head free;		/* node->lock */
 	u32 nfree;			/* node->lock */
 	u32 target;
 	u64 out;			/* pages the store has, node->lock */
 	u64 denied;			/* times none was at hand */
+	u64 returned;			/* given back because the host was short */
 	u64 floor_pages;		/* left available to the host */
+	unsigned long pause_until;	/* jiffies: nothing is taken before; node->lock */
 	struct work_struct refill;
+	struct mxk_shrinker shrinker;
+	/* Told, if set, when the kernel took pages back below the floor. Called in
+	 * reclaim: it must not allocate or wait. */
+	void (*short_of_memory)(struct mxk_node *n);
 	bool stopping;
 };
 
@@ -92,6 +102,8 @@ struct mxk_node {
 	__be32 local;			/* an address of this machine, as of */
 	unsigned long local_until;	/* then */
 	struct list_head after;		/* struct mxk_after */
+	/* Asked, if set, before anything is sent, under the lock: false keeps it in. */
+	bool (*may_send)(struct mxk_node *n);
 	struct mxk_route route[MXK_ROUTES];
 	struct mxk_stats stats;
 	struct mx_tx tx;		/* being packed */
@@ -131,6 +143,12 @@ void mxk_leave(struct mxk_node *n, mx_ns now);
 void mxk_leave_later(struct mxk_node *n);
 /* Under the lock. */
 void mxk_add_after(struct mxk_node *n, struct mxk_after *a);
+
+/* What is left available to the host, from now on. Any context. */
+void mxk_pages_set_floor(struct mxk_node *n, u64 bytes);
+/* Gives what is at hand back if the host is below its floor, else takes it again.
+ * To be called now and then; from process context. */
+void mxk_pages_trim(struct mxk_node *n);
 
 /* "A.B.C.D" or "A.B.C.D:PORT". */
 int mxk_parse_addr(const char *text, struct mx_addr *a);
