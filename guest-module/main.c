@@ -227,7 +227,8 @@ static int __init memx_init(void)
 		return rc;
 	}
 	the_dev = d;
-	pr_info("volume '%s' is /dev/memxblk0, %llu MiB\n", volume, mx_vol_size(d->vol) >> 20);
+	pr_info("volume '%s' is /dev/memxblk0, %llu MiB, %s\n", volume, mx_vol_size(d->vol) >> 20,
+		mxk_seeds_cipher(&d->seeds));
 	return 0;
 }
 

@@ -4,14 +4,14 @@
  *
  * The library's functions are called directly: they neither sleep nor allocate,
  * so a handshake can end, and a datagram be opened, in softirq under the
- * endpoint's lock. AES-256-GCM exists only as an object of the crypto API, whose
- * making sleeps; it is not offered, and the handshake settles on
- * ChaCha20-Poly1305, which every node has.
+ * endpoint's lock. AES-256-GCM exists only as an object of the crypto API, which
+ * aes.c makes ahead.
  */
 #include <crypto/chacha20poly1305.h>
 #include <crypto/curve25519.h>
 #include <crypto/sha2.h>
 #include "core/port.h"
+#include "net/linux/aes.h"
 
 MX_BUILD_ASSERT(CHACHA20POLY1305_AUTHTAG_SIZE == 16);
 MX_BUILD_ASSERT(CHACHA20POLY1305_KEY_SIZE == 32);
@@ -73,18 +73,29 @@ void mx_x25519_base(u8 out[32], const u8 scalar[32])
 
 bool mx_aead_have(enum mx_suite suite)
 {
-	return suite == MX_SUITE_CHACHA20_POLY1305;
+	return suite == MX_SUITE_CHACHA20_POLY1305 ||
+	       (suite == MX_SUITE_AES256_GCM && mxk_aes_have());
 }
 
 bool mx_aead_setkey(struct mx_aead_key *k, enum mx_suite suite, const u8 key[32])
 {
+	struct mxk_aes *a = NULL;
+
+	if (suite == MX_SUITE_AES256_GCM) {
+		a = mxk_aes_get(key);
+		if (!a)
+			return false;
+	} else {
+		memcpy(k->raw, key, sizeof(k->raw));
+	}
 	k->suite = (u8)suite;
-	memcpy(k->raw, key, sizeof(k->raw));
+	k->handle = a;
 	return true;
 }
 
 void mx_aead_clear(struct mx_aead_key *k)
 {
+	mxk_aes_put(k->handle);
 	memzero_explicit(k, sizeof(*k));
 }
 
@@ -92,12 +103,17 @@ void mx_aead_clear(struct mx_aead_key *k)
 void mx_aead_seal(const struct mx_aead_key *k, u64 pktno, const void *aad, size_t aad_len,
 		  u8 *buf, size_t len)
 {
-	chacha20poly1305_encrypt(buf, buf, len, aad, aad_len, pktno, k->raw);
+	if (!k->handle)
+		chacha20poly1305_encrypt(buf, buf, len, aad, aad_len, pktno, k->raw);
+	else if (!mxk_aes_seal(k->handle, pktno, aad, aad_len, buf, len))
+		memset(buf, 0, len + CHACHA20POLY1305_AUTHTAG_SIZE);	/* never in the clear */
 }
 
 bool mx_aead_open(const struct mx_aead_key *k, u64 pktno, const void *aad, size_t aad_len,
 		  u8 *buf, size_t len)
 {
+	if (k->handle)
+		return mxk_aes_open(k->handle, pktno, aad, aad_len, buf, len);
 	return chacha20poly1305_decrypt(buf, buf, len + CHACHA20POLY1305_AUTHTAG_SIZE, aad, aad_len,
 					pktno, k->raw);
 }

@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/crc32c.h"
 #include "core/server.h"
+#include "net/linux/aes.h"
 
 EXPORT_SYMBOL_GPL(mx_crc32c);
 EXPORT_SYMBOL_GPL(mx_crc32c_blocks);
@@ -35,5 +36,19 @@ EXPORT_SYMBOL_GPL(mx_vol_submit);
 EXPORT_SYMBOL_GPL(mx_vol_abort);
 EXPORT_SYMBOL_GPL(mx_vol_stats);
 
+static int __init core_init(void)
+{
+	mxk_aes_init();
+	return 0;
+}
+
+static void __exit core_exit(void)
+{
+	mxk_aes_exit();
+}
+
+module_init(core_init);
+module_exit(core_exit);
+MODULE_SOFTDEP("pre: aesni-intel");
 MODULE_DESCRIPTION("MemX: protocol core and carriers");
 MODULE_LICENSE("GPL");

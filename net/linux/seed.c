@@ -41,6 +41,23 @@ enum mx_status mxk_seeds_refused(struct mxk_seeds *s, mx_ns now, struct mx_addr 
 }
 EXPORT_SYMBOL_GPL(mxk_seeds_refused);
 
+const char *mxk_seeds_cipher(const struct mxk_seeds *s)
+{
+	enum mx_suite suite = MX_SUITE_NONE;
+
+	for (u32 i = 0; i < s->n && suite == MX_SUITE_NONE; i++)
+		suite = mx_peer_suite(s->peer[i]);
+	switch (suite) {
+	case MX_SUITE_CHACHA20_POLY1305:
+		return "encrypted by ChaCha20-Poly1305";
+	case MX_SUITE_AES256_GCM:
+		return "encrypted by AES-256-GCM";
+	default:
+		return "not encrypted";
+	}
+}
+EXPORT_SYMBOL_GPL(mxk_seeds_cipher);
+
 const char *mxk_refusal(enum mx_status st)
 {
 	switch (st) {

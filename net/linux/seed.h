@@ -22,6 +22,8 @@ int mxk_seed_add(struct mxk_seeds *s, struct mx_ep *ep, const struct mx_addr *a,
  * every now and then while a volume is being opened. Under the lock.
  */
 enum mx_status mxk_seeds_refused(struct mxk_seeds *s, mx_ns now, struct mx_addr *who);
+/* How what goes to them is sealed, in words for the log. Under the lock. */
+const char *mxk_seeds_cipher(const struct mxk_seeds *s);
 /* A sentence for the log on such a refusal. */
 const char *mxk_refusal(enum mx_status st);
 /* Lets go of the peers. Under the lock, before the client is freed. */
