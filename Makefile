@@ -29,7 +29,7 @@ GCRYPT    = $(shell $(PKG) --libs libgcrypt)
 GLIB_C    = $(shell $(PKG) --cflags glib-2.0 gio-unix-2.0 json-glib-1.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
-.PHONY: all help deps-% kmod demo check check-quick check-long sim fuzz bench install deb \
+.PHONY: all help deps-% kmod demo check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench install deb \
 	qemu-module units unit-check freestanding clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -43,6 +43,7 @@ help:
 #: make demo       a guest with disk and swap in pooled memory (KEEP=1: leave it running)
 #: make check      everything a change must pass; make check-quick: the part under 2 minutes
 #: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing
+#: make check-vm-long       every case of tests/vm, in full; check-debug-kernel: small, on a kernel with checkers
 #: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
 #: make fuzz TIME=s              every decoder's fuzzer for that long
 #: make bench      measurements beside NBD and the bare exchange
@@ -145,6 +146,10 @@ check: deps-build deps-test
 	@tests/check full
 check-long: deps-build deps-test
 	@tests/check long
+check-vm-long: deps-build deps-test all
+	@VM_SUITE=long tests/vm/suite
+check-debug-kernel: deps-build deps-test all
+	@VM_SUITE=debug tests/vm/suite
 bench: deps-build deps-bench all qemu-module $(B)/sim
 	@tests/bench/run
 

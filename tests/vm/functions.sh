@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh disable=SC2154
 # Functions for the roles of a case (busybox sh). fd 3 is the report port.
 
 # A line for the host, shown on the console as well.
@@ -12,10 +13,27 @@ fail() {
 	exit 1
 }
 
+# sized SMALL FULL: what fits the size of this run.
+sized() {
+	[ "$vm_size" = small ] && echo "$1" || echo "$2"
+}
+
+# try COMMAND...: its last lines are the failure.
+try() {
+	"$@" >/tmp/try 2>&1 || fail "$*: $(tail -n 5 /tmp/try | tr '\n' ' ')"
+}
+
 # The address of a guest by its place in the case's list, from 1.
 address() {
 	echo "10.77.0.$1"
 }
+
+# The interface of this guest, also after it was plugged in again.
+net_up() {
+	ip link set eth0 up mtu "$vm_mtu" && ip addr add "10.77.0.$vm_index/24" brd + dev eth0
+}
+
+# ---- between guests ----
 
 # await WORD: until another guest tells it.
 await() {
@@ -39,7 +57,123 @@ await_port() {
 	done
 }
 
-# value N: a number of fio's terse output (version 3), by field.
-fio_field() {
-	echo "$1" | cut -d';' -f"$2"
+# obey: other guests may run commands here (function on).
+obey() {
+	nc -ll -p 9902 -e sh -c '. /lib/functions.sh; read -r line; eval "$line" 2>&1; echo "status $?"' &
+}
+
+# on N COMMAND: runs it on guest N, which obeys; prints what it prints.
+on() {
+	on_tries=0
+	while :; do
+		on_out=$(echo "$2" | nc -w 60 "$(address "$1")" 9902 2>/dev/null) || :
+		case $on_out in
+		*"status 0") echo "$on_out" | sed '$d'; return 0 ;;
+		*"status "*) echo "$on_out" | sed '$d'; return 1 ;;
+		esac
+		[ $((on_tries += 1)) -lt 30 ] || fail "guest $1 does not run \"$2\""
+		sleep 1
+	done
+}
+
+# host WHAT GUEST: asks the harness (act in tests/vm/run).
+host() {
+	report "do $1 $2"
+}
+
+# reachable N; until_reachable N; until_unreachable N
+reachable() {
+	ping -c 1 -W 1 "$(address "$1")" >/dev/null 2>&1
+}
+until_reachable() {
+	until reachable "$1"; do sleep 0.3; done
+}
+until_unreachable() {
+	while reachable "$1"; do sleep 0.3; done
+}
+
+# netem WORDS: what happens to all that this guest sends; none: nothing more.
+netem() {
+	tc qdisc del dev eth0 root 2>/dev/null || :
+	# A long queue, or what is delayed would be dropped as well.
+	[ "$1" = none ] || tc qdisc add dev eth0 root netem limit 20000 "$@"
+}
+
+# ---- memx ----
+
+# With --set key=1 all is sealed: puts the key where modules and memxctl find it.
+key_words=
+need_key() {
+	[ -n "${vm_key-}" ] || return 0
+	mkdir -p /etc/memx
+	(umask 077; printf '%064d\n' "$vm_key" >/etc/memx/key)
+	echo "key-file = /etc/memx/key" >/etc/memx/client.conf
+	try memxctl -k /etc/memx/key key load pool
+	key_words=key=memx:pool
+}
+
+# donate MIB: this guest is a server.
+donate() {
+	need_key
+	try modprobe memx-server memory="$1M" "${key_words:-trusted_interface=eth0}"
+}
+
+# The server goes, and with it all of memx.
+donate_no_more() {
+	try rmmod memx-server
+	try rmmod memx-core
+}
+
+# serve MIB: a whole role: a server until it is told "over", which others may command.
+serve() {
+	donate "$1"
+	obey
+	await over
+	donate_no_more
+}
+
+# seeds N...: addresses of these guests, as a list for memx.ko.
+seeds() {
+	for seed_n in "$@"; do
+		address "$seed_n"
+	done | paste -s -d ,
+}
+
+# volume NAME SIZE N...: creates it in the pool of guests N...
+volume() {
+	volume_name=$1 volume_size=$2
+	shift 2
+	need_key
+	MEMX_SERVERS=$(seeds "$@" | tr , ' ')
+	export MEMX_SERVERS
+	# Until all have found each other: placement and votes count who is there.
+	until [ "$(memxctl -t 60 servers 2>/dev/null | grep -c '10\.77\.')" -ge $# ]; do sleep 0.5; done
+	try memxctl -t 60 volume create "$volume_name" "$volume_size"
+}
+
+# attach VOLUME N...: as /dev/memxblk0, from the pool of guests N...
+attach() {
+	attach_name=$1
+	shift
+	need_key
+	# shellcheck disable=SC2086
+	try modprobe memx volume="$attach_name" servers="$(seeds "$@")" $key_words
+}
+
+detach() {
+	try rmmod memx
+}
+
+# ---- looking ----
+
+# A counter of /proc/vmstat or /proc/meminfo.
+counter() {
+	awk -v n="$1" '$1 == n || $1 == n ":" { print $2 }' /proc/vmstat /proc/meminfo
+}
+
+# verify FIO_OPTION...: fio's verified writes and reads of the device.
+verify() {
+	fio --name=v --filename=/dev/memxblk0 --direct=1 --ioengine=libaio --verify=crc32c-intel \
+		--verify_fatal=1 --randseed=1 "$@" >/tmp/out 2>&1 || fail "fio $*: $(tail -n 5 /tmp/out)"
+	report "step fio $*"
 }

@@ -4,10 +4,10 @@
 # Debian's kernels and their headers, unpacked and not installed, for sourcing by
 # bash scripts under set -eu that have set $top (the tree).
 #
-#   vm_kernel 6.1|6.12     prints a folder with
+#   vm_kernel 6.1|6.12|debug     prints a folder with
 #                            boot/vmlinuz-RELEASE, lib/modules/RELEASE/
 #                            build -> what modules are built against
-#   vm_modules 6.1|6.12    builds MemX's modules for it and prints their folder
+#   vm_modules 6.1|6.12|debug    builds MemX's modules for it and prints their folder
 #
 # Cached by version. The apt entry is derived from the one this machine uses, with
 # the suite exchanged; a newer kernel is looked for once a week.
@@ -18,7 +18,7 @@ vm_suite() {
 	case $1 in
 	6.1)	echo bookworm ;;
 	6.12)	echo trixie ;;
-	*)	echo "vm: no kernel \"$1\"; there are 6.1 and 6.12" >&2
+	*)	echo "vm: no kernel \"$1\"; there are 6.1, 6.12 and debug" >&2
 		return 1 ;;
 	esac
 }
@@ -59,6 +59,7 @@ vm_relocate() {
 
 vm_kernel() {
 	local suite image release version dir tmp headers
+	[ "$1" != debug ] || { "$top/tests/vm/debug-kernel"; return; }
 	suite=$(vm_suite "$1") || return 1
 	mkdir -p "$vm_cache"
 	exec 8>"$vm_cache/$suite.lock"
@@ -90,8 +91,8 @@ vm_kernel() {
 
 # The headers of a release want its compiler: another release's builds in a root.
 vm_modules() {
-	local suite dir out=$top/build/kmod/$1 root here
-	suite=$(vm_suite "$1") || return 1
+	local suite=bookworm dir out=$top/build/kmod/$1 root here
+	[ "$1" = debug ] || suite=$(vm_suite "$1") || return 1
 	dir=$(vm_kernel "$1") || return 1
 	# shellcheck disable=SC1091
 	here=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
