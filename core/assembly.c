@@ -83,11 +83,21 @@ static void asm_drop(struct mx_asm *a)
 	mx_page_release(s, asm_detach(a));
 }
 
+/* Between one and two seconds. */
+#define ASM_OLD	2u
+
+/* One that was added to a moment ago is about to be complete: were it to give way,
+ * a request of more pages than there are assemblies would drive out its own for ever. */
 bool mx_asm_evict(struct mx_store *s)
 {
+	struct mx_asm *a;
+
 	if (mx_list_empty(&s->asm_lru))
 		return false;
-	asm_drop(mx_list_entry(s->asm_lru.next, struct mx_asm, node));
+	a = mx_list_entry(s->asm_lru.next, struct mx_asm, node);
+	if (s->era - a->era < ASM_OLD)
+		return false;
+	asm_drop(a);
 	return true;
 }
 
@@ -133,11 +143,13 @@ static enum mx_status asm_new(struct mx_wpage *p, struct mx_asm **out)
 	bool over;
 	u8 *data;
 
+	if (mx_list_empty(&s->asm_free) && !mx_asm_evict(s)) {
+		s->st.busy++;
+		return MX_ST_BUSY;
+	}
 	st = mx_page_take(s, p->old && p->old->data, &data, &over);
 	if (st != MX_OK)
 		return st;
-	if (mx_list_empty(&s->asm_free))
-		mx_asm_evict(s);
 	a = mx_list_entry(s->asm_free.next, struct mx_asm, node);
 	mx_list_del(&a->node);
 	mx_list_add_tail(&s->asm_lru, &a->node);
@@ -234,6 +246,7 @@ enum mx_status mx_asm_write(struct mx_wpage *p, u32 *have)
 	}
 	mx_list_del(&a->node);
 	mx_list_add_tail(&p->v->store->asm_lru, &a->node);
+	a->era = p->v->store->era;
 	if (!asm_add(p, a))
 		return MX_ST_BAD_CRC;
 	if (a->have == a->need) {

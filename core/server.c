@@ -332,6 +332,7 @@ static void on_tick(struct mx_timer *t, mx_ns now)
 	struct mx_server *s = mx_container_of(t, struct mx_server, tick);
 
 	mx_timer_set(s->ep, t, now + TICK);
+	mx_store_age(s->store);
 	charge_ep(s);
 	announce(s);
 	on_flush(s, now);

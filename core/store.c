@@ -311,6 +311,11 @@ bool mx_store_wants_work(const struct mx_store *s)
 	return mx_slab_wants_work(s) || !mx_list_empty(&s->graves);
 }
 
+void mx_store_age(struct mx_store *s)
+{
+	s->era++;
+}
+
 struct mx_svol *mx_svol_next(struct mx_store *s, struct mx_svol *prev)
 {
 	struct mx_list *n = prev ? prev->node.next : s->vols.next;

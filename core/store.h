@@ -45,6 +45,10 @@ void mx_store_close(struct mx_store *s);
  * bit by bit. To be called from a timer while wants_work. True: more to do now. */
 bool mx_store_work(struct mx_store *s);
 bool mx_store_wants_work(const struct mx_store *s);
+/* A second has passed. Where fragments of pages fill what there is for them, those of
+ * pages that nothing was added to since the last call but one give way; until then
+ * fragments of further pages are answered BUSY. */
+void mx_store_age(struct mx_store *s);
 /* Bookkeeping kept elsewhere that counts against the ceiling too; vital: what it may take
  * beyond the room that is left, because a full server must still be talked to. */
 u64 mx_store_vital(const struct mx_store *s);

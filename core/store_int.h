@@ -77,6 +77,7 @@ struct mx_node64 {
 struct mx_asm {
 	struct mx_list node;	/* store.asm_lru (oldest first) or store.asm_free */
 	u32 next;		/* in the hash chain: index + 1, 0: end */
+	u32 era;		/* store.era when it was last added to */
 	struct mx_svol *vol;	/* NULL: free */
 	u32 extent, gen;
 	u64 num;
@@ -132,6 +133,7 @@ struct mx_store {
 	struct mx_asm *asms;
 	u32 *asm_bucket;		/* index + 1 */
 	u32 nasms, asm_mask;
+	u32 era;			/* counts mx_store_age */
 	struct mx_list asm_lru, asm_free;
 };
 
@@ -213,7 +215,7 @@ void mx_wpage_commit(struct mx_wpage *p, u8 *data, const u32 *crcs);
 /* assembly.c */
 bool mx_asm_init(struct mx_store *s, u32 n);
 void mx_asm_fini(struct mx_store *s);
-bool mx_asm_evict(struct mx_store *s);	/* the oldest; false: there is none */
+bool mx_asm_evict(struct mx_store *s);	/* the oldest; false: none is old enough */
 /* Forget what is being assembled for a page up to number @num, an extent, a volume. */
 void mx_asm_drop_page(struct mx_svol *v, u32 extent, u32 page, u64 num);
 void mx_asm_drop_extent(struct mx_svol *v, u32 extent, u32 gen);

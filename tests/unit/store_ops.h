@@ -437,6 +437,8 @@ static void m_step(struct model *m)
 		m_compare_page(m, m->pick(m, MV), m->pick(m, ME), m->pick(m, 256));
 	if (!m->tight || m->pick(m, 4) == 0)
 		mx_store_work(m->s);
+	if (m->tight && m->pick(m, 4) == 0)
+		mx_store_age(m->s);
 	if (m->pick(m, 8) == 0)
 		m_check(m);
 }

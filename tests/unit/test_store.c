@@ -349,7 +349,26 @@ static void assembly__attempts_are_never_joined(void **state)
 	scene_close(&c);
 }
 
-static void assembly__table_full_drops_the_oldest(void **state)
+/* Pages are written in turns, a part of each at a time, more pages than can wait. */
+static void assembly__more_pages_than_wait_all_end(void **state)
+{
+	struct mx_store_conf conf = { .ceiling = 16 << 20, .assemblies_max = 4 };
+	u32 i, round, done = 0;
+	struct mx_wres res;
+	struct scene c;
+
+	scene_open_conf(&c, &conf);
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < 20; i++)
+			part(&c, 10 + i, 0, i, round & 1 ? 4 : 0, 4, 1, &res);
+	}
+	for (i = 0; i < 20; i++)
+		done += kind(&c, 0, 1, i) == MX_PAGE_DATA;
+	assert_int_equal(done, 20);
+	scene_close(&c);
+}
+
+static void assembly__table_full_drops_the_old(void **state)
 {
 	struct mx_store_conf conf = { .ceiling = 16 << 20, .assemblies_max = 4 };
 	struct mx_wres res;
@@ -357,11 +376,16 @@ static void assembly__table_full_drops_the_oldest(void **state)
 	u32 i;
 
 	scene_open_conf(&c, &conf);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < 4; i++)
 		assert_int_equal(part(&c, 10 + i, 0, i, 0, 4, 1, &res), MX_ST_PARTIAL);
-	assert_int_equal(part(&c, 11, 0, 1, 4, 4, 1, &res), MX_OK);
+	mx_store_age(c.s);
+	assert_int_equal(part(&c, 14, 0, 4, 0, 4, 1, &res), MX_ST_BUSY);
+	assert_int_equal(part(&c, 10, 0, 0, 0, 4, 1, &res), MX_ST_PARTIAL);	/* again */
+	mx_store_age(c.s);
+	assert_int_equal(part(&c, 14, 0, 4, 0, 4, 1, &res), MX_ST_PARTIAL);
+	assert_int_equal(part(&c, 10, 0, 0, 4, 4, 1, &res), MX_OK);
 	assert_int_equal(res.nblocks, 8);
-	assert_int_equal(part(&c, 10, 0, 0, 4, 4, 1, &res), MX_ST_PARTIAL);
+	assert_int_equal(part(&c, 11, 0, 1, 4, 4, 1, &res), MX_ST_PARTIAL);
 	assert_int_equal(res.have, 0xf0);
 	scene_close(&c);
 }
@@ -520,7 +544,8 @@ int main(void)
 		cmocka_unit_test(lostbase__absent_pages_stay_lost_until_written_whole),
 		cmocka_unit_test(full__new_pages_refused_old_ones_replaced),
 		cmocka_unit_test(assembly__attempts_are_never_joined),
-		cmocka_unit_test(assembly__table_full_drops_the_oldest),
+		cmocka_unit_test(assembly__more_pages_than_wait_all_end),
+		cmocka_unit_test(assembly__table_full_drops_the_old),
 		cmocka_unit_test(assembly__ends_with_its_epoch),
 		cmocka_unit_test(drop__a_large_volume_goes_bit_by_bit),
 		cmocka_unit_test(share__bookkeeping_of_a_full_store),
