@@ -54,6 +54,7 @@ struct mx_opctx {
 	enum mx_status vol_st;		/* to end with once the claim, or vol, is given back */
 	bool cut;			/* ... but then to be opened and shrunk */
 	bool late;			/* given up */
+	bool unasked;			/* delete: no memory to ask a server to drop it */
 
 	/* asking */
 	struct mx_ask **asks;

@@ -258,7 +258,7 @@ static u32 drop_body(struct mx_opctx *x)
 static void dropped(struct mx_opctx *x, mx_ns now)
 {
 	const struct mx_desc *d = mx_claim_desc(x->claim);
-	bool all = true;
+	bool all = !x->unasked;
 
 	if (mx_asks_busy(x))
 		return;
@@ -276,6 +276,12 @@ static void dropped(struct mx_opctx *x, mx_ns now)
 	forgotten(x, now);
 }
 
+static void ask_drop(struct mx_opctx *x, const struct mx_srvref *r, mx_ns now)
+{
+	if (!mx_ask(x, &r->addr, MX_OP_DROP_VOLUME, x->small, x->small_len, now))
+		x->unasked = true;
+}
+
 static void deleted(struct mx_claim_edit *e, enum mx_status st, mx_ns now)
 {
 	struct mx_opctx *x = mx_container_of(e, struct mx_opctx, edit);
@@ -289,13 +295,13 @@ static void deleted(struct mx_claim_edit *e, enum mx_status st, mx_ns now)
 	x->small_len = drop_body(x);
 	for (u32 i = 0; i < d->nenrolled; i++)
 		if (d->enrolled[i].state != MX_ENR_GONE)
-			mx_ask(x, &d->enrolled[i].addr, MX_OP_DROP_VOLUME, x->small, x->small_len, now);
+			ask_drop(x, &d->enrolled[i], now);
 	/* A holder may have missed it: nobody forgets while one has it live. */
 	for (u32 i = 0; i < d->nholders; i++) {
 		int at = mx_desc_enrolled(d, d->holders[i].id, d->holders[i].incarnation);
 
 		if (at < 0 || d->enrolled[at].state == MX_ENR_GONE)
-			mx_ask(x, &d->holders[i].addr, MX_OP_DROP_VOLUME, x->small, x->small_len, now);
+			ask_drop(x, &d->holders[i], now);
 	}
 	dropped(x, now);
 }
