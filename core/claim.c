@@ -353,6 +353,26 @@ void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len)
 	}
 }
 
+void claim_slot_refused(struct claim_slot *s, enum mx_status st, const u8 *body, u32 len)
+{
+	switch (st) {
+	case MX_ST_FENCED:
+	case MX_ST_BEHIND:
+		s->fenced = true;
+		if (len)
+			claim_note_hstate(s->c, body, len);
+		break;
+	case MX_ST_NOT_HOLDER:
+		s->gone = true;
+		break;
+	case MX_ST_DELETED:
+		s->c->deleted = true;
+		break;
+	default:
+		break;
+	}
+}
+
 /* ---- asking the servers one sees ---- */
 
 static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now);

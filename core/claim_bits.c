@@ -125,8 +125,6 @@ static void bits_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	claim_tick_at(c, now);
 	if (st >= 64 || !claim_slot_is_node(s))
 		return;
-	if (st != MX_OK && len)
-		claim_note_hstate(c, body, len);
 	switch (st) {
 	case MX_OK:
 		s->bits_ok = true;
@@ -138,17 +136,8 @@ static void bits_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 		lags(s);
 		s->sync_retry = now + MX_SEC;
 		break;
-	case MX_ST_FENCED:
-	case MX_ST_BEHIND:
-		s->fenced = true;
-		break;
-	case MX_ST_NOT_HOLDER:
-		s->gone = true;
-		break;
-	case MX_ST_DELETED:
-		c->deleted = true;
-		break;
 	default:
+		claim_slot_refused(s, st, body, len);
 		break;
 	}
 	bits_check(c, now);

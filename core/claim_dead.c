@@ -3,7 +3,8 @@
  * Was a volume deleted, of which some server still has a descriptor? A holder that
  * was away while it was deleted goes on telling of it until its caretaker hears
  * that it is over. Whoever meets it beside a volume of the same name, or in the way
- * of a create, or is about to recover it, asks all servers before believing it.
+ * of a create, finds its majority gone, or is about to recover it, asks all servers
+ * before believing it.
  *
  * A server that has dropped or forgotten a volume says DELETED: that comes after the
  * decision. A tombstone alone may be undecided; as many as a majority are not.
@@ -84,6 +85,9 @@ void claim_check_tick(struct mx_claim *c, mx_ns now)
 		break;
 	case CHECK_RECOVER:
 		claim_recover_checked(c, now);
+		break;
+	case CHECK_TAKE:
+		claim_take_checked(c, now);
 		break;
 	case CHECK_NONE:
 		break;

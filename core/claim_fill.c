@@ -113,8 +113,6 @@ static void fill_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 {
 	struct claim_slot *s = mx_container_of(call, struct claim_slot, sync);
 
-	(void)body;
-	(void)len;
 	s->sync_busy = false;
 	s->sync_retry = now + CLAIM_RETRY;
 	claim_tick_at(s->c, now);
@@ -127,12 +125,8 @@ static void fill_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 			s->sync_retry = 0;
 		s->no_adopt = true;
 		s->begun = false;
-	} else if (st == MX_ST_FENCED) {
-		s->fenced = true;
-	} else if (st == MX_ST_NOT_HOLDER) {
-		s->gone = true;
-	} else if (st == MX_ST_DELETED) {
-		s->c->deleted = true;
+	} else {
+		claim_slot_refused(s, st, body, len);
 	}
 }
 

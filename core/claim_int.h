@@ -75,7 +75,7 @@ struct claim_ask {		/* a server asked during find or create */
 	u32 index;		/* in asked[] */
 	bool busy;
 };
-enum claim_check { CHECK_NONE, CHECK_CLASH, CHECK_CREATE, CHECK_RECOVER };
+enum claim_check { CHECK_NONE, CHECK_CLASH, CHECK_CREATE, CHECK_RECOVER, CHECK_TAKE };
 enum claim_answer { ASKED = 0, ANSWER_NO, ANSWER_YES, ANSWER_NONE };
 
 struct claim_copy {
@@ -192,6 +192,8 @@ void claim_ask_all(struct mx_claim *c, u8 op, mx_ns now);
 void claim_asks_cancel(struct mx_claim *c);
 bool claim_asks_idle(const struct mx_claim *c);
 void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len);	/* into tmp, seen, owner */
+/* What a holder's answer to a lease or about the bitmap, if not OK, says of it. */
+void claim_slot_refused(struct claim_slot *s, enum mx_status st, const u8 *body, u32 len);
 /* claim_take.c */
 void claim_take_tick(struct mx_claim *c, mx_ns now);
 void claim_held_tick(struct mx_claim *c, mx_ns now);
@@ -224,6 +226,7 @@ u8 *claim_sync_room(struct claim_slot *s);
 /* claim_recover.c */
 void claim_recover_found(struct mx_claim *c, mx_ns now);	/* all servers were asked */
 void claim_recover_checked(struct mx_claim *c, mx_ns now);
+void claim_take_checked(struct mx_claim *c, mx_ns now);
 /* claim_dead.c */
 void claim_check_start(struct mx_claim *c, enum claim_check why, const u8 *a, const u8 *b, mx_ns now);
 void claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len);

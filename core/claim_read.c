@@ -107,11 +107,11 @@ static void copy_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 	claim_tick_at(c, now);
 	if (!k || st >= 64 || !claim_slot_is_node(s))
 		return;
-	if (st == MX_ST_FENCED)
-		s->fenced = true;
-	else if (st == MX_ST_NOT_HOLDER)
-		s->gone = true;
-	if (st != MX_OK || len < MX_BITS_GET_FIXED + MX_BITS_CHUNK_BYTES)
+	if (st != MX_OK) {
+		claim_slot_refused(s, st, body, len);
+		return;
+	}
+	if (len < MX_BITS_GET_FIXED + MX_BITS_CHUNK_BYTES)
 		return;
 	s->sync_retry = 0;
 	s->version_known = true;

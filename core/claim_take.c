@@ -289,8 +289,20 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 	/* A NO_QUORUM of one who held it may pass: holders can be unreachable. */
 	if (st == MX_ST_NO_QUORUM && c->was_held)
 		return false;
+	if (st == MX_ST_NO_QUORUM) {
+		claim_votes_cancel(c);
+		claim_check_start(c, CHECK_TAKE, c->cur->uuid, NULL, now);
+		return true;
+	}
 	take_end(c, st, now);
 	return true;
+}
+
+/* Its majority is gone, or it was deleted and a holder has missed that. */
+void claim_take_checked(struct mx_claim *c, mx_ns now)
+{
+	claim_asks_cancel(c);
+	take_end(c, c->check.dead[0] ? MX_ST_DELETED : MX_ST_NO_QUORUM, now);
 }
 
 /* ---- claims of the same endpoint ---- */
@@ -454,16 +466,7 @@ static void lease_done(struct mx_call *call, enum mx_status st, const u8 *body, 
 	if (st < 64 && claim_slot_is_node(s)) {
 		if (st == MX_OK && s->lease_sent > s->lease_from)
 			s->lease_from = s->lease_sent;
-		if (st == MX_ST_FENCED || st == MX_ST_BEHIND) {
-			s->fenced = true;
-			c->tmp->epoch = 0;
-			if (len)
-				claim_note_hstate(c, body, len);
-		}
-		if (st == MX_ST_NOT_HOLDER)
-			s->gone = true;
-		if (st == MX_ST_DELETED)
-			c->deleted = true;
+		claim_slot_refused(s, st, body, len);
 	}
 	claim_tick_at(c, now);
 }
@@ -605,6 +608,17 @@ static void repair(struct mx_claim *c, mx_ns now)
 	}
 }
 
+/* A holder refuses us for the sake of another. Our own number is enough for that: one
+ * that did not hear of us yet may have promised it to somebody else. */
+static bool outbid(const struct mx_claim *c)
+{
+	bool fenced = false;
+
+	for (u32 i = 0; i < c->nslots; i++)
+		fenced |= c->slot[i].fenced;
+	return fenced && c->seen >= c->epoch;
+}
+
 /*
  * A holder may have promised a higher ballot to somebody who never got a
  * majority: it refuses us for ever, and one more loss would cost the majority.
@@ -624,7 +638,7 @@ static bool refused_for_long(struct mx_claim *c, mx_ns now)
 		else
 			long_ago |= now >= s->fenced_at + CLAIM_FENCED;
 	}
-	return long_ago && c->conf.reclaim && c->seen > c->epoch && c->seen < MX_EPOCH_MAX &&
+	return long_ago && c->conf.reclaim && outbid(c) && c->seen < MX_EPOCH_MAX &&
 	       !c->writing && !c->bits_flying && !c->reading;
 }
 
@@ -646,9 +660,9 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 {
 	mx_ns at = now + c->conf.lease / 6;
 
-	/* A higher ballot that was accepted anywhere, or promised by so many that
-	 * we can have no majority: the volume is another's, or must be taken anew. */
-	if (c->deleted || c->overtaken || (claim_hopeless(c, is_against) && c->seen > c->epoch)) {
+	/* Promised to others by so many that we can have no majority: the volume is
+	 * another's, or must be taken anew. */
+	if (c->deleted || c->overtaken || (claim_hopeless(c, is_against) && outbid(c))) {
 		claim_lost(c, now);
 		return;
 	}

@@ -15,14 +15,20 @@
 #define US	5	/* the client most of it is about */
 #define OTHER	6
 
-static void up(struct cl *c, u64 seed)
+static void up_with(struct cl *c, u64 seed, int servers, u64 size)
 {
 	cl_init(c, seed);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < servers; i++)
 		cl_server(c, i, 64);
 	cl_client(c, US);
 	cl_client(c, OTHER);
-	assert_int_equal(cl_create(c, US, "vm1", 8 << 20), MX_OK);
+	cl_for(c, 5 * MX_SEC);
+	assert_int_equal(cl_create(c, US, "vm1", size), MX_OK);
+}
+
+static void up(struct cl *c, u64 seed)
+{
+	up_with(c, seed, 3, 8 << 20);
 }
 
 static enum mx_status write_mark(struct clvol *v, u64 off, u8 mark)
@@ -408,13 +414,7 @@ static void stale__is_not_recovered(void **state)
 	int stale = -1, gone = 0;
 
 	(void)state;
-	cl_init(&c, 61);
-	for (int i = 0; i < 5; i++)
-		cl_server(&c, i, 64);
-	cl_client(&c, US);
-	cl_client(&c, OTHER);
-	cl_for(&c, 5 * MX_SEC);
-	assert_int_equal(cl_create(&c, US, "vm1", 32 << 20), MX_OK);
+	up_with(&c, 61, 5, 32 << 20);
 	assert_int_equal(cl_open(&c, US, "vm1", NULL, &v), MX_OK);
 	for (u64 i = 0; i < 32; i++)
 		assert_int_equal(write_mark(&v, i << 20, 1), MX_OK);
@@ -435,9 +435,86 @@ static void stale__is_not_recovered(void **state)
 	}
 	assert_int_equal(gone, 2);
 	cl_for(&c, 10 * MX_SEC);
+	assert_int_equal(cl_open(&c, OTHER, "vm1", NULL, &v), MX_ST_DELETED);
+	mx_vol_free(v.v);
 	clop_init(&x);
 	mx_client_recover(c.n[OTHER].client, "vm1", &x.op, c.now);
 	assert_int_equal(clop_wait(&c, &x, 60 * MX_SEC), MX_ST_DELETED);
+	cl_end(&c);
+}
+
+/* ---- deleting without memory ---- */
+
+/* With the nth allocation failing: what is said to be deleted leaves nothing. */
+static bool delete_failing(long nth)
+{
+	struct clvol v;
+	struct clop x;
+	struct cl c;
+	bool failed;
+
+	up_with(&c, 63, 5, 32 << 20);
+	assert_int_equal(cl_open(&c, US, "vm1", NULL, &v), MX_OK);
+	for (u64 i = 0; i < 32; i++)
+		assert_int_equal(write_mark(&v, i << 20, 1), MX_OK);
+	cl_close(&c, &v);
+	c.fail_at = c.allocs + nth;
+	delete(&c, US, false, &x);
+	failed = c.allocs > c.fail_at;
+	c.fail_at = -1;
+	if (x.done && x.st != MX_OK)
+		delete(&c, US, false, &x);
+	cl_for(&c, 600 * MX_SEC);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(mx_store_stats(c.n[i].server->store)->volumes, 0);
+		assert_int_equal(c.n[i].server->nheld, 0);
+	}
+	cl_end(&c);
+	return failed;
+}
+
+static void deleted__leaves_nothing_though_memory_fails(void **state)
+{
+	(void)state;
+	for (long i = 0; delete_failing(i); i++)
+		assert_in_range(i, 0, 200);
+}
+
+/* ---- the owner's own number, given to another ---- */
+
+/* Holder 2 and OTHER see each other and nobody else. */
+static bool cut_in_two(struct cl *c, struct dgram *d, int from)
+{
+	int to = cl_at(c, &d->to);
+	bool a = from == 2 || from == OTHER, b = to == 2 || to == OTHER;
+
+	return a == b;
+}
+
+/* A holder that had not heard of us promised another our very number, and another
+ * restarts: no majority is for us, none is against us by a higher number. */
+static void owner__outbid_by_its_own_number(void **state)
+{
+	struct mx_vol_conf by_force = { .force = true, .open_timeout = 3 * MX_SEC };
+	struct clvol a, b;
+	struct cl c;
+
+	(void)state;
+	up(&c, 70);
+	c.tap = cut_in_two;
+	assert_int_equal(cl_open(&c, US, "vm1", NULL, &a), MX_OK);
+	assert_int_equal(write_mark(&a, 0, 1), MX_OK);
+	assert_int_not_equal(cl_open(&c, OTHER, "vm1", &by_force, &b), MX_OK);
+	assert_int_equal(c.n[2].server->held[0]->promised, mx_claim_epoch(a.v->claim));
+	mx_vol_free(b.v);
+	cl_kill(&c, OTHER);
+	c.tap = NULL;
+	cl_kill(&c, 1);
+	cl_server(&c, 1, 64);
+	cl_for(&c, 60 * MX_SEC);
+	assert_int_equal(write_mark(&a, 0, 2), MX_OK);
+	assert_int_equal(read_mark(&a, 0), 2);
+	cl_close(&c, &a);
 	cl_end(&c);
 }
 
@@ -501,6 +578,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(stale__does_not_take_the_name),
 		cmocka_unit_test(stale__deleted_again),
 		cmocka_unit_test(stale__is_not_recovered),
+		cmocka_unit_test(deleted__leaves_nothing_though_memory_fails),
+		cmocka_unit_test(owner__outbid_by_its_own_number),
 		cmocka_unit_test(care__gives_way),
 	};
 
