@@ -254,6 +254,24 @@ static void create_done(struct mx_vol_op *o, enum mx_status st, const char *err,
 	side_end(s, st, err);
 }
 
+/* A deletion by name that waits for servers may meet what was created meanwhile. */
+static void join_deletes(struct life *l, struct life_create *cr)
+{
+	struct mx_list *p;
+	u32 i;
+
+	for (i = 0; i < l->cf.nclients; i++) {
+		mx_list_for_each(p, &l->cl[i].side) {
+			struct side *s = mx_list_entry(p, struct side, node);
+
+			if (s->kind != SIDE_DELETE || s->vol != cr->vol)
+				continue;
+			s->cands |= 1ull << (cr - l->creates);
+			cr->deletes++;
+		}
+	}
+}
+
 void vols_create(struct life_client *c, u32 vol)
 {
 	struct life *l = c->l;
@@ -281,6 +299,7 @@ void vols_create(struct life_client *c, u32 vol)
 		cr->by = c->idx;
 		cr->by_life = c->n->life;
 		cr->size_a = cr->size_b = l->vols[vol].size;
+		join_deletes(l, cr);
 	}
 	cr->state = CR_PENDING;
 	cr->tries++;
