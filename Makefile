@@ -42,7 +42,7 @@ help:
 #: make            build memxd, memxctl and the client library
 #: make demo       a guest with disk and swap in pooled memory (KEEP=1: leave it running)
 #: make check      everything a change must pass; make check-quick: the part under 2 minutes
-#: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing
+#: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing (SEEDS=a-b TIME=s)
 #: make check-vm-long       every case of tests/vm, in full; check-debug-kernel: small, on a kernel with checkers
 #: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
 #: make fuzz TIME=s              every decoder's fuzzer for that long
@@ -145,7 +145,7 @@ check-quick: deps-build deps-test
 check: deps-build deps-test
 	@tests/check full
 check-long: deps-build deps-test
-	@tests/check long
+	@SEEDS="$(SEEDS)" TIME="$(TIME)" tests/check long
 check-vm-long: deps-build deps-test all
 	@VM_SUITE=long tests/vm/suite
 check-debug-kernel: deps-build deps-test all
