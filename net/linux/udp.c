@@ -408,7 +408,7 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 	if (c->memalloc)
 		sk_set_memalloc(n->sock->sk);
 	n->gso = gso;
-	if (gro) {
+	if (gro && MXK_GRO_MAY_CONSUME) {
 		tunnel.gro_receive = gro_rcv;
 		tunnel.gro_complete = gro_done;
 	}
