@@ -115,6 +115,8 @@ static int start(const struct mxk_conf *nc, struct mx_server_conf *conf)
 	if (rc)
 		goto err_init;
 	mxk_identify(&conf->ep.node, name);
+	if (!mxk_lasting_id(&conf->ep.node, nc->port))
+		pr_warn("this machine has no UUID: after a restart it counts as another server, and what it held is waited for\n");
 	s->core = mx_server_new(&s->node.port, conf, ktime_get_ns());
 	if (!s->core) {
 		rc = -ENOMEM;

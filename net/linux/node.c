@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Driving an endpoint: see node.h. */
 #define pr_fmt(fmt) "memx: " fmt
+#include <linux/dmi.h>
 #include <linux/inet.h>
 #include <linux/module.h>
 #include <linux/random.h>
@@ -248,3 +249,21 @@ void mxk_identify(struct mx_node *node, const char *name)
 			*p = '_';
 }
 EXPORT_SYMBOL_GPL(mxk_identify);
+
+bool mxk_lasting_id(struct mx_node *node, u16 port)
+{
+	const char *uuid = dmi_get_system_info(DMI_PRODUCT_UUID);
+	struct {
+		char name[sizeof(node->name)];
+		u8 port[2];
+	} what = { .port = { port & 0xff, port >> 8 } };
+	u8 out[32];
+
+	if (!uuid)
+		return false;
+	strscpy(what.name, node->name, sizeof(what.name));
+	mx_hmac_sha256(out, uuid, strlen(uuid), &what, sizeof(what));
+	node->id = mx_ld64(out);
+	return true;
+}
+EXPORT_SYMBOL_GPL(mxk_lasting_id);

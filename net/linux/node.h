@@ -154,6 +154,13 @@ void mxk_pages_trim(struct mxk_node *n);
 int mxk_parse_addr(const char *text, struct mx_addr *a);
 /* A node name from @name, or the machine's; a new incarnation. */
 void mxk_identify(struct mx_node *node, const char *name);
+/*
+ * For a server: the id it has at each start on this machine with this name and port,
+ * made from the machine's UUID (DMI). A server that is back with its old id and a new
+ * incarnation says that what it held is gone; under another id it would be waited
+ * for. False, and the id is left alone: the machine has no UUID. Any context.
+ */
+bool mxk_lasting_id(struct mx_node *node, u16 port);
 
 /* ---- between the files of this folder ---- */
 void mxk_port_init(struct mxk_node *n);
