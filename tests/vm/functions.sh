@@ -62,14 +62,15 @@ obey() {
 	nc -ll -p 9902 -e sh -c '. /lib/functions.sh; read -r line; eval "$line" 2>&1; echo "status $?"' &
 }
 
-# on N COMMAND: runs it on guest N, which obeys; prints what it prints.
+# on N COMMAND: runs it on guest N, which obeys; prints what it prints. Its failure is
+# that of the case.
 on() {
 	on_tries=0
 	while :; do
 		on_out=$(echo "$2" | nc -w 60 "$(address "$1")" 9902 2>/dev/null) || :
 		case $on_out in
 		*"status 0") echo "$on_out" | sed '$d'; return 0 ;;
-		*"status "*) echo "$on_out" | sed '$d'; return 1 ;;
+		*"status "*) fail "guest $1: $2: $(echo "$on_out" | tail -n 5 | tr '\n' ' ')" ;;
 		esac
 		[ $((on_tries += 1)) -lt 30 ] || fail "guest $1 does not run \"$2\""
 		sleep 1
