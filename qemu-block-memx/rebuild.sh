@@ -160,6 +160,17 @@ lock_work() {
 	flock 9
 }
 
+# What nobody asked for in a month: other versions, patches, drivers. A folder that is
+# in use is locked.
+sweep() {
+	local stamp old
+	find "$cache" -maxdepth 3 -name .memx-used -mtime +30 | while read -r stamp; do
+		old=$(dirname "$stamp")
+		say "removing $old, not used for a month"
+		flock -n "$old/.lock" rm -rf --one-file-system "$old" || :
+	done
+}
+
 # ---- the source ----
 
 prepare_source() {
@@ -264,6 +275,7 @@ build_tree() {
 	logged "$work/build.log" in_root "$root" sh -c \
 		'exec nice ninja -C "$MEMX_WORK/build" -j'"$jobs"' "$@"' sh \
 		"${tree_targets[@]}" ${tree_targets_of[$series]}
+	touch "$work/.memx-used"
 	printf '%s\n' "$work/build"
 }
 
@@ -317,6 +329,7 @@ build_packages() {
 
 	out=$cache/debs/$series-$(inputs_hash)
 	if [ -e "$out/complete" ]; then
+		touch "$out/.memx-used"
 		printf '%s\n' "$out"
 		return
 	fi
@@ -349,7 +362,7 @@ build_packages() {
 	for p in "$work"/*.deb; do
 		cp "$p" "$out/"
 	done
-	touch "$out/complete"
+	touch "$out/complete" "$out/.memx-used" "$work/.memx-used"
 	printf '%s\n' "$out"
 }
 
@@ -367,3 +380,4 @@ mkdir -p "$cache/debs"
 source=$("$top/tools/debian-source" "$suite" qemu)
 
 build_$mode
+sweep

@@ -61,6 +61,16 @@ root_base() {
 	echo "$tar"
 }
 
+# Build roots that nobody asked for lately: another checkout wants other packages.
+roots_sweep() {
+	local stamp old
+	find "$cache/roots" -maxdepth 1 -name 'build-*.complete' -mtime "+$roots_days" |
+		while read -r stamp; do
+			old=${stamp%.complete}
+			flock -n "$old.lock" rm -rf --one-file-system "$stamp" "$old" "$old.log" || :
+		done
+}
+
 root_build() {
 	local suite=$1 list root
 	shift
@@ -71,12 +81,12 @@ root_build() {
 	flock 7
 	if [ ! -e "$root.complete" ]; then
 		echo "making a root of Debian $suite to build in (a minute or so)" >&2
-		# Also those with other packages: they are older.
-		rm -rf --one-file-system "$cache/roots/build-$suite-"*[0-9a-f]{,.complete,.log}
+		rm -rf --one-file-system "$root"
 		roots_make "$suite" "$root" --variant=buildd --format=directory \
 			--include="$list" || return 1
-		touch "$root.complete"
 	fi
+	touch "$root.complete"
+	roots_sweep
 	exec 7>&-
 	echo "$root"
 }

@@ -6,25 +6,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/tools.sh"
 need_tools
-need ip:iproute2
+. "$(dirname "$0")/netns.sh"
+netns_stop=daemon_kill_all
 
-a=memx-$$-a b=memx-$$-b
-networks_end() {
-	local status=$?
-	daemon_kill_all
-	ip netns del "$a" 2>/dev/null || :
-	ip netns del "$b" 2>/dev/null || :
-	(exit "$status") || :
-	[ "$status" = 0 ] || tap_failed=1
-	e2e_cleanup
-}
-
-ip netns add "$a" 2>/dev/null || skip_all "network namespaces cannot be made here (root can)"
-trap networks_end EXIT
-ip netns add "$b"
-if ! ip -n "$a" link add va type veth peer name vb netns "$b" 2>/dev/null; then
-	skip_all "veth interfaces cannot be made here"
-fi
 ip -n "$a" link add wa type veth peer name wb netns "$b"
 for end in "$a va 1" "$b vb 2"; do
 	read -r ns if n <<<"$end"
@@ -34,13 +18,10 @@ for end in "$a va 1" "$b vb 2"; do
 	ip -n "$ns" address add "10.77.0.$n/24" dev "$if"
 	ip -n "$ns" address add "10.77.0.1$n/24" dev "$if"
 	ip -n "$ns" address add "fd77::$n/64" dev "$if" nodad
-	ip -n "$ns" link set "$if" up
 	ip -n "$ns" address add "10.78.0.$n/24" dev "w${if#v}"
 	ip -n "$ns" link set "w${if#v}" up
 done
 
-in_a() { ip netns exec "$a" "$@"; }
-in_b() { ip netns exec "$b" "$@"; }
 mtu() {
 	ip -n "$a" link set va mtu "$1"
 	ip -n "$b" link set vb mtu "$1"

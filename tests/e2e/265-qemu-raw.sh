@@ -6,37 +6,24 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 need_memx
 need qemu-img:qemu-utils
-need ip:iproute2
+. "$(dirname "$0")/netns.sh"
 
-a=memx-$$-a b=memx-$$-b server=
-raw_end() {
-	local status=$?
+server=
+stop_server() {
 	[ -z "$server" ] || kill -KILL "$server" 2>/dev/null || :
-	ip netns del "$a" 2>/dev/null || :
-	ip netns del "$b" 2>/dev/null || :
-	(exit "$status") || :
-	[ "$status" = 0 ] || tap_failed=1
-	e2e_cleanup
 }
-
-ip netns add "$a" 2>/dev/null || skip_all "network namespaces cannot be made here (root can)"
-trap raw_end EXIT
-ip netns add "$b"
-ip -n "$a" link add va type veth peer name vb netns "$b" 2>/dev/null ||
-	skip_all "veth interfaces cannot be made here"
-ip -n "$a" link set va up
-ip -n "$b" link set vb up
+netns_stop=stop_server
 
 serve() { # OPTIONS...
 	run_tied ip netns exec "$a" "$pool_memxd" --name raw --memory 256M --interface raw:va "$@" \
 		>>"$work/memxd.log" 2>&1
 	server=$tied_pid
 }
-ctl() { ip netns exec "$b" timeout 30 "$pool_memxctl" --interface raw:vb "$@"; }
-img() { ip netns exec "$b" timeout 60 "$pool_launcher" qemu-img "$@"; }
+ctl() { in_b timeout 30 "$pool_memxctl" --interface raw:vb "$@"; }
+img() { in_b timeout 60 "$pool_launcher" qemu-img "$@"; }
 io() {
 	local output
-	output=$(ip netns exec "$b" timeout 60 "$pool_launcher" qemu-io "$@" 2>&1) &&
+	output=$(in_b timeout 60 "$pool_launcher" qemu-io "$@" 2>&1) &&
 		! grep -qE "Pattern verification failed|error" <<<"$output" || { echo "$output" && return 1; }
 }
 node=driver=memx,volume=disk,interface=vb,raw=on
