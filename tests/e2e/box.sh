@@ -112,11 +112,12 @@ box_sh() {
 	box sh -euc "$text" sh "$@"
 }
 
-# Packages, and patterns of files in the root.
+# Packages, and patterns of files in the root. The root is the box's alone; the
+# archives are not, but are only read: no locks.
 apt_install() {
 	# shellcheck disable=SC2016
 	box_sh 'exec apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 \
-		-o APT::Sandbox::User=root install $*' "$@"
+		-o APT::Sandbox::User=root -o Debug::NoLocking=1 install $*' "$@"
 }
 
 # Fetches what installing $@ in the root needs, by this machine's apt and its

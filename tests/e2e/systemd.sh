@@ -115,11 +115,40 @@ test_service_upgrade() {
 	check "the running server still runs" is_main_pid "$pid"
 	check "with all it held" qemu_io "${pattern[@]}"
 	check "and systemd knows the new unit" property NeedDaemonReload no
+	check "a library of its is replaced" replace_library
+	check "which it goes on to use" old_library_is_used
+	check "needrestart looks for such" needrestart_runs
+	check "and leaves memxd running" is_main_pid "$pid"
+	check "with all it held" qemu_io "${pattern[@]}"
 	box systemctl stop --no-block memxd.service
 	check "asked to stop it says what would be lost" status_text 'only copy of 1.1 MiB in 1 volumes'
 	check "and goes on until it is asked again" qemu_io "${pattern[@]}"
 	box systemctl kill memxd.service
 	check "then it ends, which is no failure" ends_well
+}
+
+# As apt does after an upgrade: all that runs with replaced libraries is restarted.
+replace_library() {
+	# shellcheck disable=SC2016
+	apt_install --reinstall "$(box_sh 'dpkg-query -W -f "\${Package}\n" "libglib2.0-0*" | head -n 1')"
+}
+
+old_library_is_used() {
+	box sh -c 'grep "libglib.*(deleted)" "/proc/$1/maps"' sh "$(main_pid)"
+}
+
+needrestart_runs() {
+	box env DEBIAN_FRONTEND=noninteractive needrestart -v -r a -l 2>&1
+}
+
+# A test of the test: without our file memxd is restarted.
+needrestart_restarts() {
+	local pid
+	pid=$(main_pid)
+	box mv /etc/needrestart/conf.d/memxd.conf /root/
+	needrestart_runs
+	box mv /root/memxd.conf /etc/needrestart/conf.d/
+	! is_main_pid "$pid"
 }
 
 ends_well() {
@@ -134,6 +163,8 @@ ends_well() {
 test_service_end() {
 	check "it starts again, empty" box systemctl start memxd.service
 	check "after a crash another is started" comes_back "$(main_pid)"
+	check "a library is replaced once more" replace_library
+	check "without our file needrestart restarts memxd" needrestart_restarts
 	check "the packages are removed" removed remove memxd memxctl qemu-block-memx
 	check "which ended the server" property ActiveState inactive
 	check "the packages are purged" removed purge memxd memxctl qemu-block-memx
@@ -147,9 +178,9 @@ systemd_test() {
 	local release=$1
 	packages_need
 	if packages_built "$release" &&
-		step "there is a root of $release" "$work/root.log" prepare_root "$release" systemd; then
+		step "there is a root of $release" "$work/root.log" prepare_root "$release" systemd needrestart; then
 		box_start_plain "$release"
-		step "systemd is installed in it" "$work/install.log" apt_install systemd || { tap_done && return; }
+		step "systemd is installed in it" "$work/install.log" apt_install systemd needrestart || { tap_done && return; }
 		box_stop
 		if box_start_systemd "$release" >"$work/systemd.log" 2>&1; then
 			ok "systemd of $release runs"
