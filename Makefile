@@ -27,6 +27,8 @@ PKG       = pkg-config
 # Asked for only by the rules that need them, after deps-build.
 GCRYPT    = $(shell $(PKG) --libs libgcrypt)
 GLIB_C    = $(shell $(PKG) --cflags glib-2.0 gio-unix-2.0 json-glib-1.0)
+NL_C      = $(shell $(PKG) --cflags libnl-genl-3.0)
+NL_L      = $(shell $(PKG) --libs libnl-genl-3.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
 .PHONY: all help deps-% kmod demo check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench install deb \
@@ -60,6 +62,8 @@ $(B)/obj/%.o: %.c | deps-build
 	@echo "  CC      $<"
 	@$(CC) $(ALLFLAGS) $(EXTRA_C) -c -o $@ $<
 $(B)/obj/tools/%.o: EXTRA_C = $(GLIB_C)
+$(B)/obj/tools/memxctl_nl.o $(B)/obj/tools/memxctl_host.o: EXTRA_C = $(GLIB_C) $(NL_C)
+$(B)/memxctl: EXTRA_L = $(NL_L)
 
 $(B)/libmemx.a: $(LIBOBJ)
 	@echo "  AR      $@"
@@ -70,7 +74,7 @@ $(B)/memxd: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxd.c tools/memxd_*.c
 $(B)/memxctl: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/memxctl.c tools/memxctl_*.c))
 $(B)/memxd $(B)/memxctl: $(B)/libmemx.a
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(B)/libmemx.a $(GLIB_L) $(GCRYPT)
+	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(B)/libmemx.a $(GLIB_L) $(GCRYPT) $(EXTRA_L)
 $(B)/memx-bench $(B)/crypto-cost: $(B)/%: $(B)/obj/tests/bench/%.o $(B)/libmemx.a
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(GCRYPT)

@@ -4,29 +4,28 @@
  *
  *	modprobe memx-server memory=512M key=memx:pool
  *	modprobe memx-server memory=512M trusted_interface=eth1
+ *
+ * Without memory= the module is there and serves nothing until `memxctl host start`.
  */
 #define pr_fmt(fmt) "memx-server: " fmt
-#include <linux/mm.h>
+#include <linux/inet.h>
 #include <linux/module.h>
-#include <linux/slab.h>
-#include "core/server.h"
+#include <linux/sysfs.h>
 #include "core/wire.h"
 #include "net/linux/key.h"
-#include "net/linux/node.h"
-
-#define PAGES_AT_HAND	1024u		/* 4 MiB: what arrives while the work item gets its turn */
+#include "server-kmod/server.h"
 
 static char *memory = "";
 module_param(memory, charp, 0444);
-MODULE_PARM_DESC(memory, "how much to donate at most, for instance 512M or 8G (required)");
+MODULE_PARM_DESC(memory, "how much to donate at most, for instance 512M or 8G (default: nothing, until memxctl host start)");
 
-static char *floor = "64M";
+static char *floor = "";
 module_param(floor, charp, 0444);
-MODULE_PARM_DESC(floor, "how much memory is left available to this machine (default 64M)");
+MODULE_PARM_DESC(floor, "how much memory is left available to this machine (default 1/20 of it, at least 64M)");
 
 static char *interface = "";
 module_param(interface, charp, 0444);
-MODULE_PARM_DESC(interface, "serve on this network interface only");
+MODULE_PARM_DESC(interface, "serve on this network interface only (default: all)");
 
 static char *trusted_interface = "";
 module_param(trusted_interface, charp, 0444);
@@ -44,12 +43,12 @@ static char *name = "";
 module_param(name, charp, 0444);
 MODULE_PARM_DESC(name, "this server's name (default: the machine's)");
 
-struct server {
-	struct mxk_node node;
-	struct mx_server *core;
-};
+static char *join[MEMX_SERVER_JOIN_MAX];
+static int njoin;
+module_param_array(join, charp, &njoin, 0444);
+MODULE_PARM_DESC(join, "addresses of servers of the pool, A.B.C.D or A.B.C.D:PORT; a few are enough");
 
-static struct server *the_server;
+/* ---- parameters ---- */
 
 static int parse_size(const char *what, const char *text, u64 *bytes)
 {
@@ -63,112 +62,125 @@ static int parse_size(const char *what, const char *text, u64 *bytes)
 	return 0;
 }
 
-static int check_params(u64 *ceiling, u64 *left)
+static int parse_join(struct host_conf *c)
 {
-	if (!*memory) {
-		pr_err("memory= is missing: say how much to donate, for instance memory=512M\n");
-		return -EINVAL;
-	}
+	for (int i = 0; i < njoin; i++)
+		if (mxk_parse_addr(join[i], &c->join[c->njoin++])) {
+			pr_err("join has \"%s\"; expected an address such as 10.0.0.1 or 10.0.0.1:7770\n",
+			       join[i]);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static int start_by_params(void)
+{
+	struct host_conf c = {
+		.ifname = *trusted_interface ? trusted_interface : interface,
+		.trusted = *trusted_interface, .key = key, .name = name, .port = port,
+		.has_floor = *floor,
+	};
+	int rc;
+
 	if (*interface && *trusted_interface) {
 		pr_err("interface= and trusted_interface= each name the only interface served: give one of them\n");
 		return -EINVAL;
 	}
-	if (parse_size("memory", memory, ceiling) || parse_size("floor", floor, left))
+	if (parse_size("memory", memory, &c.memory) ||
+	    (c.has_floor && parse_size("floor", floor, &c.floor)) || parse_join(&c))
 		return -EINVAL;
-	if (*ceiling < (1u << 20) || *ceiling >> PAGE_SHIFT > totalram_pages()) {
-		pr_err("memory is \"%s\"; expected 1M to what this machine has (%lu MiB)\n", memory,
-		       totalram_pages() >> (20 - PAGE_SHIFT));
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int take_key(struct mx_ep_conf *ep)
-{
-	struct mx_key k;
-	int rc;
-
-	if (!*key)
-		return 0;
-	rc = mxk_key_read(key, &k);
-	if (!rc && k.kind != MX_KEY_CLUSTER) {
-		pr_err("key is \"%s\": that is the key of one volume (%s); a server needs the pool's key\n",
-		       key, k.volume);
-		rc = -EINVAL;
-	} else if (rc) {
-		pr_err("key is \"%s\": %s\n", key, mxk_key_error(rc));
-	} else {
-		mxk_key_use(ep, &k);
-	}
-	memzero_explicit(&k, sizeof(k));
+	mutex_lock(&host_lock);
+	rc = server_start(&c, NULL);
+	mutex_unlock(&host_lock);
 	return rc;
 }
 
-static int start(const struct mxk_conf *nc, struct mx_server_conf *conf)
-{
-	struct server *s = kvzalloc(sizeof(*s), GFP_KERNEL);
-	int rc;
+/* ---- /sys/module/memx_server/server/: figures, one a file; no files change them ---- */
 
-	if (!s)
-		return -ENOMEM;
-	rc = mxk_init(&s->node, nc);
+static ssize_t show(char *buf, u64 (*value)(struct server *s))
+{
+	u64 v = 0;
+
+	mutex_lock(&host_lock);
+	if (the_server) {
+		mx_ns now = mxk_enter(&the_server->node);
+
+		v = value(the_server);
+		mxk_leave(&the_server->node, now);
+	}
+	mutex_unlock(&host_lock);
+	return sysfs_emit(buf, "%llu\n", v);
+}
+
+#define FIGURE(file, expression)						\
+static u64 file##_value(struct server *s)					\
+{										\
+	return expression;							\
+}										\
+static ssize_t file##_show(struct module_attribute *a, struct module_kobject *k, char *buf) \
+{										\
+	return show(buf, file##_value);						\
+}										\
+static struct module_attribute file##_attr = __ATTR_RO(file)
+
+#define STORE(s)	mx_store_stats(mx_server_store((s)->core))
+
+FIGURE(memory_bytes, s->memory);
+FIGURE(floor_bytes, s->floor);
+FIGURE(offered_bytes, s->offered);
+FIGURE(data_bytes, STORE(s)->data_bytes);
+FIGURE(bookkeeping_bytes, STORE(s)->meta_bytes);
+FIGURE(at_hand_bytes, (u64)s->node.pages.nfree << PAGE_SHIFT);
+FIGURE(returned_bytes, s->node.pages.returned << PAGE_SHIFT);
+FIGURE(none_at_hand, s->node.pages.denied);
+FIGURE(extents, STORE(s)->extents);
+FIGURE(volumes, STORE(s)->volumes);
+FIGURE(full, STORE(s)->full);
+
+static struct attribute *figures[] = {
+	&memory_bytes_attr.attr, &floor_bytes_attr.attr, &offered_bytes_attr.attr,
+	&data_bytes_attr.attr, &bookkeeping_bytes_attr.attr, &at_hand_bytes_attr.attr,
+	&returned_bytes_attr.attr, &none_at_hand_attr.attr, &extents_attr.attr,
+	&volumes_attr.attr, &full_attr.attr, NULL,
+};
+static const struct attribute_group figures_group = { .name = "server", .attrs = figures };
+
+/* ---- the module ---- */
+
+static int __init memx_server_init(void)
+{
+	int rc = sysfs_create_group(&THIS_MODULE->mkobj.kobj, &figures_group);
+
 	if (rc)
-		goto err_init;
-	mxk_identify(&conf->ep.node, name);
-	if (!mxk_lasting_id(&conf->ep.node, nc->port))
-		pr_warn("this machine has no UUID: after a restart it counts as another server, and what it held is waited for\n");
-	s->core = mx_server_new(&s->node.port, conf, ktime_get_ns());
-	if (!s->core) {
-		rc = -ENOMEM;
-		goto err_core;
-	}
-	s->node.ep = mx_server_ep(s->core);
-	the_server = s;
-	mxk_start(&s->node);
-	pr_info("server %s (id %016llx) donates %s on %s, UDP port %u, %s\n", conf->ep.node.name,
-		conf->ep.node.id, memory, *nc->ifname ? nc->ifname : "all interfaces",
-		s->node.port_no, nc->keyed ? "with a key" : "without a key");
+		return rc;
+	rc = host_netlink_init();
+	if (rc)
+		goto err_netlink;
+	if (*memory)
+		rc = start_by_params();
+	else
+		pr_info("serves nothing yet: memxctl host start says how much is donated, and to whom\n");
+	if (rc)
+		goto err_start;
 	return 0;
-err_core:
-	mxk_stop(&s->node);
-	mxk_exit(&s->node);
-err_init:
-	kvfree(s);
+err_start:
+	host_netlink_exit();
+	server_exit();
+err_netlink:
+	sysfs_remove_group(&THIS_MODULE->mkobj.kobj, &figures_group);
 	return rc;
 }
 
-static int __init server_init(void)
+/* Not called while it holds data: see may_send() in server.c. */
+static void __exit memx_server_exit(void)
 {
-	struct mx_server_conf conf = { .ep.dgram_max = MXK_DGRAM_MAX, .ep.rwnd = 4u << 20 };
-	struct mxk_conf nc = {
-		.port = port, .ifname = *trusted_interface ? trusted_interface : interface,
-		.trusted = *trusted_interface, .keyed = *key, .serve = true, .pages = PAGES_AT_HAND,
-	};
-	int rc = check_params(&conf.store.ceiling, &nc.pages_floor);
-
-	if (!rc)
-		rc = take_key(&conf.ep);
-	if (!rc)
-		rc = start(&nc, &conf);
-	memzero_explicit(&conf.ep.key, sizeof(conf.ep.key));
-	return rc;
+	host_netlink_exit();
+	sysfs_remove_group(&THIS_MODULE->mkobj.kobj, &figures_group);
+	server_exit();
 }
 
-static void __exit server_exit(void)
-{
-	struct server *s = the_server;
-	const struct mx_ep_stats *e = mx_ep_stats(s->node.ep);
-
-	mxk_stop(&s->node);
-	pr_info("%llu datagrams in (%llu copied), %llu out (%llu copied, %llu without memory), %llu times no page at hand\n",
-		e->rx_dgrams, s->node.stats.rx_copied, e->tx_dgrams, s->node.stats.tx_copied,
-		s->node.stats.tx_nomem, s->node.pages.denied);
-	mx_server_free(s->core);
-	mxk_exit(&s->node);
-	kvfree(s);
-}
-
-module_init(server_init);
-module_exit(server_exit);
-MODULE_DESCRIPTION("MemX: donates this machine's memory");
+module_init(memx_server_init);
+module_exit(memx_server_exit);
+MODULE_DESCRIPTION("MemX: donates this machine's memory to a pool");
+MODULE_AUTHOR("The MemX developers");
 MODULE_LICENSE("GPL");

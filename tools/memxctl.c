@@ -32,6 +32,10 @@ static const char usage[] =
 	"\n"
 	"Commands for the kernel modules:\n"
 	"  key load NAME                    give them a key, as memx:NAME\n"
+	"  host start --memory SIZE         make this machine donate memory (memx-server)\n"
+	"  host set                         change how much\n"
+	"  host status                      what it donates, and would lose\n"
+	"  host stop                        end that\n"
 	"\n"
 	"Options:\n"
 	"  -s, --server=ADDR[:PORT]   a server of the pool (repeatable; default: MEMX_SERVERS,\n"
@@ -201,7 +205,7 @@ static int cmd_keygen(struct ctl *c, int argc, char **argv)
 static const struct command commands[] = {
 	{ "servers", cmd_servers }, { "status", cmd_status }, { "top", cmd_top },
 	{ "metrics", cmd_metrics }, { "volume", cmd_volume }, { "keygen", cmd_keygen },
-	{ "key", cmd_kernel_key },
+	{ "key", cmd_kernel_key }, { "host", cmd_host },
 };
 
 static const struct command *find_command(const char *name)
@@ -210,7 +214,7 @@ static const struct command *find_command(const char *name)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
 	die(CTL_USAGE, "there is no command \"%s\"; there are servers, status, top, metrics, volume, "
-	    "keygen and key (memxctl --help)", name);
+	    "keygen, key and host (memxctl --help)", name);
 }
 
 /* Takes the common options out of argv, wherever they stand. */

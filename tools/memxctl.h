@@ -104,4 +104,7 @@ void uuid_str(const u8 uuid[MX_UUID], char out[37]);
 int cmd_status(struct ctl *c, int argc, char **argv);
 int cmd_metrics(struct ctl *c, int argc, char **argv);
 
+/* ---- memxctl_host.c ---- */
+int cmd_host(struct ctl *c, int argc, char **argv);
+
 #endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Requests to the kernel modules on this machine, by generic netlink (libnl). */
+#ifndef MEMX_TOOLS_MEMXCTL_NL_H
+#define MEMX_TOOLS_MEMXCTL_NL_H
+
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+#include "core/ep.h"
+#include "tools/memxctl_key.h"
+
+/* One family of one module; one request at a time. */
+struct nlc {
+	struct nl_sock *sock;
+	int family;
+	char *said;			/* by the kernel, about the last request; NULL: nothing */
+	void (*reply)(struct nlattr **attrs, void *user);
+	void *user;
+	int max;			/* the highest attribute there is */
+};
+
+/* Ends memxctl (CTL_FAILED) with a sentence if the kernel has no such family:
+ * @module says which one is to be loaded. */
+void nlc_open(struct nlc *c, const char *family, const char *module, int max_attr);
+void nlc_close(struct nlc *c);
+/* A request to which attributes are added; nlc_run() takes it. */
+struct nl_msg *nlc_request(struct nlc *c, u8 cmd, int flags);
+/*
+ * Sends it and waits for its acknowledgement, giving the attributes (indexed by type,
+ * NULL: not there) of each answer to @reply, which may be NULL. 0, or -errno with a
+ * sentence in c->said, as the kernel put it or else what the errno means.
+ */
+int nlc_run(struct nlc *c, struct nl_msg *m, void (*reply)(struct nlattr **, void *), void *user);
+
+/*
+ * Reads a key file and puts the key where only this process's requests find it (its
+ * process keyring), under the description written to @desc. Ends memxctl (CTL_KEY)
+ * with a sentence if it cannot. The key's kind and volume go to *@k, its bytes do not.
+ */
+void nlc_hand_over_key(const char *file, char desc[KERNEL_KEY_DESC], struct mx_key *k);
+
+#endif
