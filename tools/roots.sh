@@ -15,7 +15,7 @@
 
 # What packages and modules are built with.
 # shellcheck disable=SC2034
-roots_build_packages="debhelper gcc make libc6-dev pkg-config libgcrypt20-dev
+roots_build_packages="debhelper dh-dkms gcc make libc6-dev pkg-config libgcrypt20-dev
 	libglib2.0-dev libjson-glib-dev libnl-genl-3-dev liburing-dev python3 patch dpkg-dev"
 # How old a base may be, days: its package lists name versions that leave the archive.
 roots_days=14
