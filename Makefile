@@ -31,7 +31,7 @@ NL_C      = $(shell $(PKG) --cflags libnl-genl-3.0)
 NL_L      = $(shell $(PKG) --libs libnl-genl-3.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
-.PHONY: all help deps-% kmod demo check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench install deb \
+.PHONY: all help deps-% kmod demo demo-kernel check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench install deb \
 	qemu-module units unit-check freestanding clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -43,6 +43,7 @@ help:
 
 #: make            build memxd, memxctl and the client library
 #: make demo       a guest with disk and swap in pooled memory (KEEP=1: leave it running)
+#: make demo-kernel   three virtual machines: two donate memory, one swaps to them, all in their kernels
 #: make check      everything a change must pass; make check-quick: the part under 2 minutes
 #: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing (SEEDS=a-b TIME=s)
 #: make check-vm-long       every case of tests/vm, in full; check-debug-kernel: small, on a kernel with checkers
@@ -143,6 +144,9 @@ kmod: deps-kmod
 # ---- the commands of the README ----
 demo: deps-build deps-demo all qemu-module
 	@tools/demo $(if $(KEEP),--keep)
+
+demo-kernel: deps-build deps-demo deps-vm all
+	@tools/demo-kernel
 
 check-quick: deps-build deps-test
 	@tests/check quick
