@@ -116,7 +116,7 @@ need_key() {
 # donate MIB: this guest is a server.
 donate() {
 	need_key
-	try modprobe memx-server memory="$1M" "${key_words:-trusted_interface=eth0}"
+	try modprobe memx-server memory="$1M" floor=16M "${key_words:-trusted_interface=eth0}"
 }
 
 # The server goes, and with it all of memx.
