@@ -347,24 +347,30 @@ static void stat_end(struct mx_io *io, enum mx_status st, mx_ns now)
 {
 	struct mx_vol *v = io->vol;
 	struct mx_move *m = &v->move;
-	bool any = false;
+	u32 holes = 0, lost = 0;
 
 	if (!io_ok(io, st, now))
 		return;
-	m->lostbase = false;
 	m->need = 0;
 	for (u32 p = 0; p < MX_EXTENT_PAGES; p++) {
 		u8 k = kind(m, p);
 
-		m->lostbase |= k == MX_PAGE_LOST;
-		any |= k == MX_PAGE_DATA || k == MX_PAGE_ZERO;
+		holes += k == MX_PAGE_HOLE;
+		lost += k == MX_PAGE_LOST;
 		if (k == MX_PAGE_DATA)
 			m->need += MX_PAGE + 64;	/* with its bookkeeping */
 	}
-	if (any)
-		aim(v, now);
-	else
+	m->lostbase = lost;
+	if (holes == MX_EXTENT_PAGES) {
 		forget(v, now);
+	} else if (lost == MX_EXTENT_PAGES) {
+		/* Nothing can be sent that would make it there; and it must not be dropped
+		 * here, or it would read as zeros. */
+		tell_op(m->act, MX_ST_LOST, "all of the extent is lost, there is nothing to move", now);
+		finish(v, MX_ST_NO_SPACE, now);
+	} else {
+		aim(v, now);
+	}
 }
 
 static void ask_stat(struct mx_vol *v, mx_ns now)

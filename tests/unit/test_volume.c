@@ -167,7 +167,7 @@ static void crash_and_rebuild(void **state)
 static void server_restarts(void **state)
 {
 	struct three t;
-	u32 lost = 0, kept = 0, e, first = ~0u;
+	u32 lost = 0, kept = 0, e, first = ~0u, last = 0;
 	u8 z[4096] = { 0 }, b[8192];
 	struct mx_vol_stats s;
 	struct clop op;
@@ -184,6 +184,8 @@ static void server_restarts(void **state)
 
 		if (st == MX_ST_LOST && first == ~0u)
 			first = e;
+		if (st == MX_ST_LOST)
+			last = e;
 		lost += st == MX_ST_LOST;
 		kept += st == MX_OK;
 		assert_int_equal(st == MX_ST_LOST, mx_vol_extent(t.v.v, e, NULL, NULL) == MX_EXT_LOST);
@@ -204,6 +206,8 @@ static void server_restarts(void **state)
 	assert_int_equal(cl_io(&t.v, MX_REQ_ZERO, ((u64)e << 20) + 8 * 4096, NULL, 8192), MX_OK);
 	assert_int_equal(cl_io(&t.v, MX_REQ_READ, ((u64)e << 20) + 8 * 4096, b, 8192), MX_OK);
 	assert_memory_equal(b, z, 4096);
+	/* Of this nothing but what is lost will be there. */
+	assert_int_equal(cl_io(&t.v, MX_REQ_ZERO, ((u64)last << 20) + 512, NULL, 512), MX_ST_LOST);
 	/* It stays so through a move and a rebuild. */
 	clop_init(&op);
 	mx_vol_move(t.v.v, e, 0, &op.op, t.c.now);
@@ -213,7 +217,11 @@ static void server_restarts(void **state)
 	cl_close(&t.c, &t.v);
 	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
 	mx_vol_stats(t.v.v, &s, t.c.now);
-	assert_int_equal(s.extents[MX_EXT_LOST], lost - 1);
+	assert_int_equal(s.extents[MX_EXT_LOST], lost - 2);
+	clop_init(&op);
+	mx_vol_move(t.v.v, last, 0, &op.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &op, 10 * MX_SEC), MX_ST_LOST);
+	assert_int_equal(check_page(&t, last, 5, 900), MX_ST_LOST);
 	assert_int_equal(check_page(&t, e, 7, 77 - e), MX_OK);
 	assert_int_equal(check_page(&t, e, 5, 900), MX_ST_LOST);
 	/* Discarding all of it makes it a hole. */
