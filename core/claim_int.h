@@ -36,7 +36,7 @@ struct claim_slot {
 	bool vote_admin;	/* vote_owned: the lease is an admin claim's */
 	bool vote_dead;		/* it has a tombstone */
 	bool gone;		/* no holder any more: restarted, or says so */
-	bool lacking;		/* recorded holder that never got the descriptor */
+	bool lacking;		/* recorded holder that never got the descriptor (or has let go) */
 	mx_ns vote_retry, vote_sent;
 	mx_ns owned_until;	/* end of the lease it told of; later: renewed */
 
@@ -127,6 +127,7 @@ struct mx_claim {
 	bool overtaken;		/* by force, by a claim of this very endpoint */
 	bool deleted;		/* a holder has seen the end of a deletion */
 	bool renewed;		/* an owner met renewed its lease: it lives */
+	bool fed, feeding;	/* holders that missed the descriptor were, or are being sent it */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];
 	u8 over[MX_UUID];	/* create: the name's last volume, deleted, though not all know */
 	struct {		/* were these deleted? (claim_dead.c) */

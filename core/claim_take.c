@@ -166,6 +166,7 @@ static void vote_refused(struct claim_slot *s, enum mx_status st, const u8 *body
 	case MX_ST_NOT_HOLDER:
 	case MX_ST_NO_VOLUME:
 		s->gone = true;
+		s->lacking = c->state == MX_CLAIM_PREPARING;
 		break;
 	default:
 		break;
@@ -264,6 +265,51 @@ static bool prepared(struct mx_claim *c, mx_ns now)
 	return true;
 }
 
+/*
+ * A holder that missed its first ACCEPT has no vote; if another is lost before an owner
+ * or a caretaker has seen to it, no majority is left though but one is gone. It is sent
+ * the descriptor as another has accepted it: the ACCEPT that it missed, come late.
+ */
+static void feed_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, vote);
+
+	(void)st;			/* the next round shows it */
+	(void)body;
+	(void)len;
+	s->vote_busy = false;
+	claim_tick_at(s->c, now);
+}
+
+static bool feed_start(struct mx_claim *c, mx_ns now)
+{
+	struct mx_accept_req r = { .claimant = c->cur->owner, .desc = c->cur };
+
+	if (c->fed || !c->cur->epoch || c->cur->nprev)
+		return false;
+	c->fed = true;
+	claim_votes_cancel(c);
+	c->body_len = mx_accept_req_encode(c->body, MX_CTL_BODY_MAX, &r);
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+
+		if (!s->lacking || !s->old)
+			continue;
+		s->vote_busy = c->feeding = true;
+		mx_call_start(&s->vote, s->peer, MX_OP_ACCEPT, c->body, c->body_len, CLAIM_CALL,
+			      now, feed_done);
+	}
+	return c->feeding;
+}
+
+static bool feeding(const struct mx_claim *c)
+{
+	for (u32 i = 0; i < c->nslots; i++)
+		if (c->slot[i].vote_busy)
+			return true;
+	return false;
+}
+
 static bool prepare_failed(struct mx_claim *c, mx_ns now)
 {
 	enum mx_status st = MX_OK;
@@ -286,6 +332,8 @@ static bool prepare_failed(struct mx_claim *c, mx_ns now)
 		st = leased ? MX_ST_OWNED : MX_ST_TIMEOUT;
 	if (st == MX_OK)
 		return false;
+	if (st == MX_ST_NO_QUORUM && feed_start(c, now))
+		return true;
 	/* A NO_QUORUM of one who held it may pass: holders can be unreachable. */
 	if (st == MX_ST_NO_QUORUM && c->was_held)
 		return false;
@@ -383,6 +431,13 @@ void claim_take_tick(struct mx_claim *c, mx_ns now)
 			prepare_start(c, now);
 		return;
 	}
+	if (c->feeding) {
+		if (feeding(c))
+			return;
+		c->feeding = false;
+		prepare_start(c, now);
+		return;
+	}
 	if (c->state == MX_CLAIM_PREPARING) {
 		if (prepared(c, now) || prepare_failed(c, now))
 			return;
@@ -441,7 +496,7 @@ void mx_claim_take(struct mx_claim *c, mx_ns now)
 	c->deadline = c->conf.timeout ? now + c->conf.timeout : MX_NEVER;
 	c->rounds = 0;
 	c->owner_lease_ms = 0;
-	c->renewed = c->deleted = c->overtaken = false;
+	c->renewed = c->deleted = c->overtaken = c->fed = c->feeding = false;
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slot[i].owned_until = 0;
 	claim_votes_cancel(c);
@@ -546,6 +601,7 @@ void claim_lost(struct mx_claim *c, mx_ns now)
 		return;
 	}
 	c->was_held = true;
+	c->fed = false;
 	c->rounds = 0;
 	c->deadline = MX_NEVER;
 	c->conf.force = false;		/* it was meant for the owner of that time */
@@ -672,6 +728,7 @@ void claim_held_tick(struct mx_claim *c, mx_ns now)
 	}
 	if (refused_for_long(c, now)) {
 		c->was_held = true;
+		c->fed = false;
 		c->rounds = 0;
 		c->deadline = MX_NEVER;
 		prepare_start(c, now);

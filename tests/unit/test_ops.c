@@ -306,6 +306,44 @@ static void ends__an_open_in_doubt(void **state)
 	}
 }
 
+static bool op_accepts(void *arg)
+{
+	struct held *h = arg;
+	struct mx_claim *claim;
+
+	if (mx_list_empty(&h->c->ops_open))
+		return false;
+	claim = mx_list_entry(h->c->ops_open.next, struct mx_opctx, node)->claim;
+	return claim && mx_claim_state(claim) == MX_CLAIM_ACCEPTING;
+}
+
+/* A holder misses the create, and of the two that have it one restarts: one loss is
+ * none too many. */
+static void ends__an_open_after_a_holder_missed_the_create(void **state)
+{
+	struct clvol a;
+	struct clop x;
+	struct held h;
+	struct cl c;
+
+	(void)state;
+	up(&c, 31);
+	h.c = c.n[US].client;
+	clop_init(&x);
+	mx_client_create(c.n[US].client, "vm2", 8 << 20, 77, &x.op, c.now);
+	assert_true(cl_run(&c, c.now + 20 * MX_SEC, op_accepts, &h));
+	c.n[2].silent = true;
+	assert_int_equal(clop_wait(&c, &x, 30 * MX_SEC), MX_OK);
+	assert_int_equal(c.n[2].server->nheld, 1);
+	cl_kill(&c, 0);
+	cl_server(&c, 0, 64);
+	c.n[2].silent = false;
+	assert_int_equal(cl_open(&c, OTHER, "vm2", NULL, &a), MX_OK);
+	assert_int_equal(write_mark(&a, 0, 1), MX_OK);
+	cl_close(&c, &a);
+	cl_end(&c);
+}
+
 /* ---- an owner that was away ---- */
 
 static void away__grown_by_another_meanwhile(void **state)
@@ -573,6 +611,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ends__what_waits_for_a_majority),
 		cmocka_unit_test(ends__a_shrink_by_name),
 		cmocka_unit_test(ends__an_open_in_doubt),
+		cmocka_unit_test(ends__an_open_after_a_holder_missed_the_create),
 		cmocka_unit_test(away__grown_by_another_meanwhile),
 		cmocka_unit_test(away__shrunk_by_another_meanwhile),
 		cmocka_unit_test(stale__does_not_take_the_name),
