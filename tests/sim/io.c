@@ -140,7 +140,9 @@ struct life_op *io_submit(struct life_sess *s, enum ck_kind kind, u64 blk, u32 n
 	o->n = n;
 	o->begun = s->l->w.now;
 	sess_resync(s);
-	o->bad_range = blk + n > s->blocks;
+	/* One that was overtaken may have seen a change of size that others made. */
+	o->bad_range = blk + n > s->blocks ||
+		       (ck_overtaken(s->ck) && blk + n > mx_vol_size(s->v) / MX_BLOCK);
 	o->req.op = flags & IO_FLUSH ? MX_REQ_FLUSH : reqs[kind];
 	o->req.flags = flags & IO_STABLE ? MX_REQ_STABLE : 0;
 	o->req.off = blk * MX_BLOCK;
