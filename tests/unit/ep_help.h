@@ -3,13 +3,11 @@
 #ifndef MEMX_TEST_EP_HELP_H
 #define MEMX_TEST_EP_HELP_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 
 #include "ep_net.h"
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Addresses and keys as people type them. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "net/posix/key.h"
 #include "net/posix/net.h"
 
@@ -234,7 +232,7 @@ static void key_file__comments_modes_and_errors(void **state)
 	free(err);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse__accepts_and_prints_back),
@@ -249,6 +247,5 @@ int main(void)
 		cmocka_unit_test(key_file__comments_modes_and_errors),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -4,10 +4,7 @@
  * copies and moves, where messages are lost and holders hang behind.
  */
 #define _GNU_SOURCE
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "three.h"
 #include "core/client_int.h"
 #include "core/server_int.h"
@@ -469,8 +466,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(filled_under_load),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,11 +3,9 @@
  * The simulator's checker, given histories by hand: what must pass passes, and
  * each kind of broken promise is noticed.
  */
-#include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "tests/sim/checker.c"
 #include "tests/sim/checker_set.c"
 
@@ -344,7 +342,7 @@ static void blkstat__zeros_over_data(void **state)
 }
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(read__unwritten_is_zeros), T(read__last_acknowledged), T(read__stale_zeros),
@@ -362,5 +360,5 @@ int main(void)
 		T(end__twice), T(blkstat__zeros_over_data),
 	};
 
-	return cmocka_run_group_tests_name("sim checker", tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,10 +3,7 @@
  * What the client sends, message by message: a tap on the network sees, counts,
  * holds back and drops the data messages of plain sessions.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "cluster.h"
 #include "core/client_int.h"
 
@@ -580,8 +577,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(block_status),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

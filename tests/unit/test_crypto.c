@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The port's cryptography: published vectors, and what another library made of the same. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "core/port.h"
 
 static size_t unhex(u8 *out, const char *hex)
@@ -292,7 +290,7 @@ static void aead__cleared_keys_are_gone(void **state)
 	mx_aead_clear(&k);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hmac__published_vectors),
@@ -305,6 +303,5 @@ int main(void)
 		cmocka_unit_test(aead__cleared_keys_are_gone),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

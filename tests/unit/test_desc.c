@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Descriptors and bodies: round trip, every truncation, every flipped byte, noise. */
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include <stdlib.h>
 #include <string.h>
 #include "core/desc.h"
@@ -441,7 +439,7 @@ static void bodies__bits_out_of_range(void **state)
 	assert_int_equal(mx_bits_req_encode(buf, sizeof buf, &r), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(desc__round_trip),
@@ -457,5 +455,5 @@ int main(void)
 		cmocka_unit_test(bodies__bits_out_of_range),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -538,7 +538,7 @@ static void data__damage_is_seen(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshake__plain_and_keyed),
@@ -560,5 +560,5 @@ int main(void)
 		cmocka_unit_test(data__damage_is_seen),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

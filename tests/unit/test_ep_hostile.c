@@ -397,7 +397,7 @@ static void memory__none_on_the_data_path(void **state)
 	net_end(&net);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hostile__garbage_and_hellos_do_not_grow_it),
@@ -411,5 +411,5 @@ int main(void)
 		cmocka_unit_test(memory__none_on_the_data_path),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -558,7 +558,7 @@ static void member__seeds_pass_members_on(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(call__small_and_empty),
@@ -581,5 +581,5 @@ int main(void)
 		cmocka_unit_test(member__seeds_pass_members_on),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -320,7 +320,7 @@ static void timer__in_an_endpoint(void **state)
 	net_end(&net);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mtu__found_at_every_limit),
@@ -335,5 +335,5 @@ int main(void)
 		cmocka_unit_test(timer__in_an_endpoint),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Holders: promises, leases, names, bitmaps; and the caretaker. */
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "server_net.h"
 
 static struct mx_node node_of(u64 id)
@@ -878,7 +876,7 @@ static void care__former_holders_let_go(void **state)
 	w_free(w);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(votes__table),
@@ -905,5 +903,5 @@ int main(void)
 		cmocka_unit_test(care__former_holders_let_go),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -2,12 +2,10 @@
 /*
  * The page map, bitmaps and sentences of the client.
  */
-#include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "core/client_int.h"
 
 static long live, fail_at;
@@ -180,7 +178,7 @@ static void text__sentences(void **state)
 	assert_string_equal(buf, "97 KiB");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(map__sixteen_mib_a_tib),
@@ -192,6 +190,5 @@ int main(void)
 		cmocka_unit_test(text__sentences),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,10 +3,7 @@
  * Operations by name beside open volumes, and when most holders are lost: who
  * gives way to whom, and that all of them end.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "cluster.h"
 #include "core/claim_int.h"
 #include "core/ops_int.h"
@@ -622,8 +619,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(care__gives_way),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* memxd's data pages: taken, given back, scrubbed. */
 #define _GNU_SOURCE
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "tools/memxd_pages.c"
 
 #define MB (1ull << 20)
@@ -251,7 +249,7 @@ static void pages__random_use_keeps_the_books(void **state)
 	pages_free(p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages__are_distinct_and_all_there),
@@ -261,6 +259,5 @@ int main(void)
 		cmocka_unit_test(pages__random_use_keeps_the_books),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,10 +3,7 @@
  * Which servers a volume enrols and when, and where its extents go: real servers
  * and clients on a network in memory.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "cluster.h"
 #include "core/client_int.h"
 
@@ -249,8 +246,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(large_volume_spreads),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

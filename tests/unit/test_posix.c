@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Carriers and drive loop: two endpoints over real sockets of this machine. */
 #define _GNU_SOURCE
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <errno.h>
 #include <net/if.h>
@@ -11,7 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "net/posix/client_int.h"
 #include "net/posix/net.h"
 #include "net/posix/size.h"
@@ -624,7 +622,7 @@ static void client__nobody_there_is_said_in_time(void **state)
 	memx_free(m);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(udp__ipv4),
@@ -650,6 +648,5 @@ int main(void)
 		cmocka_unit_test(client__nobody_there_is_said_in_time),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A server over a network that loses, repeats, reorders and damages datagrams. */
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "server_net.h"
 
 static const u8 UU[16] = { 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7 };
@@ -546,7 +544,7 @@ static void sweep__every_allocation_fails_once(void **state)
 	assert_true(n > 20 && ups > 3);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data__datagrams_of_1200_bytes),
@@ -569,5 +567,5 @@ int main(void)
 		cmocka_unit_test(sweep__every_allocation_fails_once),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,10 +3,7 @@
  * What a full server spends on itself: all memory its core has taken beside pages,
  * tables, fixed buffers, sessions and peers included.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "cluster.h"
 #include "core/server_int.h"
 
@@ -89,8 +86,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(all_of_it),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The store: against a naive model, and rule by rule. */
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include <time.h>
 #include "store_model.h"
 
@@ -529,7 +527,7 @@ static void sweep__every_allocation_fails_once(void **state)
 		sweep_once(i, &dummy);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(model__random_operations),
@@ -552,5 +550,5 @@ int main(void)
 		cmocka_unit_test(sweep__every_allocation_fails_once),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -3,10 +3,7 @@
  * Volumes on real servers, over a network in memory.
  */
 #define _GNU_SOURCE
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "unit.h"
 #include "three.h"
 #include "vol_model.h"
 #include "core/client_int.h"
@@ -697,8 +694,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_memory),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The wire format: round trips, every truncation, ranges, noise; CRC32C. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 
 #include "core/wire.h"
 #include "core/crc32c.h"
@@ -562,7 +560,7 @@ static void status__every_one_has_a_phrase(void **state)
 	assert_string_equal(mx_status_str(200), "unknown status");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(crc__known_answers),
@@ -580,5 +578,5 @@ int main(void)
 		cmocka_unit_test(status__every_one_has_a_phrase),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return unit_main(argc, argv, tests);
 }
