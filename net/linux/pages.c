@@ -201,9 +201,10 @@ static unsigned long shrink_scan(struct shrinker *sh, struct shrink_control *sc)
 {
 	struct mxk_node *n = mxk_shrinker_data(sh);
 	u32 done = give_back(n, (u32)min_t(unsigned long, sc->nr_to_scan, U32_MAX));
+	void (*told)(struct mxk_node *) = READ_ONCE(n->pages.short_of_memory);
 
-	if (n->pages.short_of_memory)
-		n->pages.short_of_memory(n);
+	if (told)
+		told(n);
 	return done ?: SHRINK_STOP;
 }
 
