@@ -59,7 +59,13 @@ vm_relocate() {
 
 vm_kernel() {
 	local suite image release version dir tmp headers
-	[ "$1" != debug ] || { "$top/tests/vm/debug-kernel"; return; }
+	if [ "$1" = debug ] && [ -n "${MEMX_DEBUG_KERNEL-}" ]; then
+		echo "$MEMX_DEBUG_KERNEL"
+		return
+	elif [ "$1" = debug ]; then
+		"$top/tests/vm/debug-kernel"
+		return
+	fi
 	suite=$(vm_suite "$1") || return 1
 	mkdir -p "$vm_cache"
 	exec 8>"$vm_cache/$suite.lock"
