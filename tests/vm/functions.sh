@@ -93,11 +93,12 @@ until_unreachable() {
 	while reachable "$1"; do sleep 0.3; done
 }
 
+# (busybox prefers its own tc to the one that knows netem.)
 # netem WORDS: what happens to all that this guest sends; none: nothing more.
 netem() {
-	tc qdisc del dev eth0 root 2>/dev/null || :
+	/bin/tc qdisc del dev eth0 root 2>/dev/null || :
 	# A long queue, or what is delayed would be dropped as well.
-	[ "$1" = none ] || tc qdisc add dev eth0 root netem limit 20000 "$@"
+	[ "$1" = none ] || /bin/tc qdisc add dev eth0 root netem limit 20000 "$@"
 }
 
 # ---- memx ----
@@ -172,9 +173,37 @@ counter() {
 	awk -v n="$1" '$1 == n || $1 == n ":" { print $2 }' /proc/vmstat /proc/meminfo
 }
 
+# load_start FIO_OPTION...: verified load in the background, one run of fio after the
+# other (with loops or a run time, fio takes what an earlier round wrote for wrong).
+# load_rounds: how many are over. load_check WHEN: none has failed. load_stop: its end.
+load_start() {
+	rm -f /tmp/load.*
+	: >/tmp/load.rounds
+	while [ ! -e /tmp/load.stop ]; do
+		fio --name=v --filename=/dev/memxblk0 --direct=1 --ioengine=libaio --verify=crc32c-intel \
+			--verify_fatal=1 "$@" >/tmp/load.out 2>&1 || {
+			mv /tmp/load.out /tmp/load.failed
+			break
+		}
+		echo . >>/tmp/load.rounds
+	done &
+	load_pid=$!
+}
+load_rounds() {
+	wc -l </tmp/load.rounds
+}
+load_check() {
+	[ ! -e /tmp/load.failed ] || fail "$1: the load: $(grep -E 'verify|error' /tmp/load.failed | head -n 3 | tr '\n' ';')"
+}
+load_stop() {
+	touch /tmp/load.stop
+	wait "$load_pid"
+	load_check "in the end"
+}
+
 # verify FIO_OPTION...: fio's verified writes and reads of the device.
 verify() {
 	fio --name=v --filename=/dev/memxblk0 --direct=1 --ioengine=libaio --verify=crc32c-intel \
-		--verify_fatal=1 --randseed=1 "$@" >/tmp/out 2>&1 || fail "fio $*: $(tail -n 5 /tmp/out)"
+		--verify_fatal=1 --randseed=1 "$@" >/tmp/out 2>&1 || fail "fio $*: $(grep -E 'verify|err' /tmp/out | head -n 3 | tr '\n' ';')"
 	report "step fio $*"
 }
