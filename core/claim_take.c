@@ -269,6 +269,8 @@ static bool prepared(struct mx_claim *c, mx_ns now)
  * A holder that missed its first ACCEPT has no vote; if another is lost before an owner
  * or a caretaker has seen to it, no majority is left though but one is gone. It is sent
  * the descriptor as another has accepted it: the ACCEPT that it missed, come late.
+ * Only of the first set of holders: one who let go of a volume may have forgotten
+ * that, and must not come back.
  */
 static void feed_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
 {
@@ -285,7 +287,7 @@ static bool feed_start(struct mx_claim *c, mx_ns now)
 {
 	struct mx_accept_req r = { .claimant = c->cur->owner, .desc = c->cur };
 
-	if (c->fed || !c->cur->epoch || c->cur->nprev)
+	if (c->fed || !c->cur->epoch || c->cur->config != 1 || c->cur->nprev)
 		return false;
 	c->fed = true;
 	claim_votes_cancel(c);
