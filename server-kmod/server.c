@@ -77,8 +77,8 @@ static int check_trust(const struct host_conf *c, struct netlink_ext_ack *ack)
 	}
 	if (*c->key || (*c->ifname && (c->trusted || !strcmp(c->ifname, "lo"))))
 		return 0;
-	mxk_nl_error(ack, "without a key anybody who can reach %s%s could read and overwrite what is kept here; give a key, or name a network as trusted",
-		     *c->ifname ? "this machine on " : "this machine", c->ifname);
+	mxk_nl_error(ack, "refusing to serve %s%s without a key: anybody who can reach it could read and overwrite what is kept here; give a key (" MXK_KEY_DESC "), or name a trusted interface",
+		     *c->ifname ? "on " : "all interfaces", c->ifname);
 	return -EPERM;
 }
 
