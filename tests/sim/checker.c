@@ -218,15 +218,31 @@ static void check_owner(struct ck_vol *v, u32 op)
 
 /* ---- requests ---- */
 
+static void read_begins(struct ck_vol *v, u32 op)
+{
+	if (v->nreads == v->reads_cap)
+		v->reads = grow(v->reads, &v->reads_cap, sizeof *v->reads);
+	v->reads[v->nreads++] = op;
+}
+
+static void read_ended(struct ck_vol *v, u32 op)
+{
+	u32 i;
+
+	for (i = 0; i < v->nreads; i++)
+		if (v->reads[i] == op) {
+			v->reads[i] = v->reads[--v->nreads];
+			break;
+		}
+}
+
 u32 ck_begin(struct ck_sess *s, enum ck_kind kind, u64 blk, u32 n)
 {
 	struct ck_vol *v = s->vol;
 	u32 op = op_new(v->ck, s, kind, blk, n), i;
 
 	if (kind == CK_READ) {
-		if (v->nreads == v->reads_cap)
-			v->reads = grow(v->reads, &v->reads_cap, sizeof *v->reads);
-		v->reads[v->nreads++] = op;
+		read_begins(v, op);
 		return op;
 	}
 	for (i = 0; i < n; i++)
@@ -437,7 +453,6 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 {
 	struct ck *c = v->ck;
 	struct ck_op *o = &c->ops[op];
-	u32 i;
 
 	if (o->done)
 		broken(c, "%s: request #%u of %s ended twice", v->name, op, o->sess->who);
@@ -462,14 +477,26 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 	}
 	if (how == CK_OK)
 		end_read_ok(v, op, data);
-	for (i = 0; i < v->nreads; i++)
-		if (v->reads[i] == op) {
-			v->reads[i] = v->reads[--v->nreads];
-			break;
-		}
+	read_ended(v, op);
 }
 
 /* ---- block status, loss, resize ---- */
+
+u32 ck_look(struct ck_sess *s)
+{
+	struct ck *c = s->vol->ck;
+	u32 op = op_new(c, s, CK_READ, 0, 0);
+
+	c->ops[op].done = c->ops[op].submit;	/* no request that has to end */
+	read_begins(s->vol, op);
+	return op;
+}
+
+u32 ck_looked(struct ck_vol *v, u32 look)
+{
+	read_ended(v, look);
+	return v->ck->ops[look].submit;
+}
 
 void ck_run_zero(struct ck_vol *v, u32 since, u64 blk, u64 n)
 {

@@ -78,7 +78,11 @@ void ck_put_zeros(struct ck_vol *v, u32 op, u64 blk);
 /* @data: what a read with CK_OK returned. */
 void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data);
 
-/* Block status said the run reads as zeros, or is lost; asked at stamp @since. */
+/* Block status is asked for: what is there from now on may be told, until ck_looked()
+ * with what this returns. That returns the stamp of the asking. */
+u32 ck_look(struct ck_sess *s);
+u32 ck_looked(struct ck_vol *v, u32 look);
+/* It said the run reads as zeros, or is lost; asked at stamp @since. */
 u32 ck_stamp(struct ck *c);
 void ck_run_zero(struct ck_vol *v, u32 since, u64 blk, u64 n);
 void ck_run_lost(struct ck_vol *v, u32 since, u64 blk, u64 n);

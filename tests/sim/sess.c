@@ -306,7 +306,7 @@ struct sess_op {
 	struct mx_blkstat_req b;
 	struct life_sess *s;
 	u64 arg;
-	u32 since;
+	u32 look;
 };
 
 static struct sess_op *sess_op(struct life_sess *s)
@@ -412,6 +412,7 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 	struct life_sess *s = x->s;
 	u64 blk = b->off / MX_BLOCK, end = blk + b->run / MX_BLOCK;
 	bool one_extent = blk / MX_EXTENT_BLOCKS == (end - 1) / MX_EXTENT_BLOCKS;
+	u32 since = ck_looked(s->ckv, x->look);
 
 	sess_resync(s);
 	TR(&s->l->w, "%s: status of %s at %llu: %s kind %u for %llu", s->c->n->name, s->vol->name,
@@ -423,9 +424,9 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 	if (ck_overtaken(s->ck))
 		st = MX_ST_FENCED;	/* an owner that does not know yet: as with reads */
 	if (st == MX_OK && (b->kind == MX_PAGE_ZERO || b->kind == MX_PAGE_HOLE))
-		ck_run_zero(s->ckv, x->since, blk, b->run / MX_BLOCK);
+		ck_run_zero(s->ckv, since, blk, b->run / MX_BLOCK);
 	if (st == MX_OK && b->kind == MX_PAGE_LOST)
-		ck_run_lost(s->ckv, x->since, blk, b->run / MX_BLOCK);
+		ck_run_lost(s->ckv, since, blk, b->run / MX_BLOCK);
 	s->l->st.blkstats += st == MX_OK;
 	s->side_ops--;
 	free(x);
@@ -443,7 +444,7 @@ void sess_blkstat(struct life_sess *s)
 	x = sess_op(s);
 	x->b.off = blk * MX_BLOCK;
 	x->b.done = blkstat_done;
-	x->since = ck_stamp(s->l->ck);
+	x->look = ck_look(s->ck);
 	mx_vol_blkstat(s->v, &x->b, node_now(s->c->n));
 	node_pump(s->c->n);
 }

@@ -341,6 +341,21 @@ static void blkstat__zeros_over_data(void **state)
 	assert_true(COMPLAINS("no crash", ck_run_lost(h->v, ck_stamp(h->ck), 0, 8)));
 }
 
+/* Asked before many writes, told after them. */
+static void blkstat__of_long_ago(void **state)
+{
+	struct hist *h = *state;
+	u32 look = ck_look(h->a), since;
+
+	for (int i = 0; i < 20; i++)
+		write_ok(h, h->a, 3, 1);
+	since = ck_looked(h->v, look);
+	ck_run_zero(h->v, since, 0, 8);
+	for (int i = 0; i < 20; i++)
+		write_ok(h, h->a, 3, 1);
+	assert_true(COMPLAINS("holds data", ck_run_zero(h->v, since, 0, 8)));
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(int argc, char **argv)
 {
@@ -357,7 +372,7 @@ int main(int argc, char **argv)
 		T(owner__forced_out_reads_what_was),
 		T(owner__old_writes_end_with_the_new_owner),
 		T(shrink__what_was_cut_off_comes_back_as_zeros), T(close__with_a_request_under_way),
-		T(end__twice), T(blkstat__zeros_over_data),
+		T(end__twice), T(blkstat__zeros_over_data), T(blkstat__of_long_ago),
 	};
 
 	return unit_main(argc, argv, tests);
