@@ -152,8 +152,10 @@ check-quick: deps-build deps-test
 	@tests/check quick
 check: deps-build deps-test
 	@tests/check full
+# Both have other defaults there.
+given = $(if $(filter command environment,$(firstword $(origin $1))),$($1))
 check-long: deps-build deps-test
-	@SEEDS="$(SEEDS)" TIME="$(TIME)" tests/check long
+	@SEEDS="$(call given,SEEDS)" TIME="$(call given,TIME)" tests/check long
 check-vm-long: deps-build deps-test all
 	@VM_SUITE=long tests/vm/suite
 check-debug-kernel: deps-build deps-test all
