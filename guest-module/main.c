@@ -18,11 +18,11 @@ MODULE_PARM_DESC(volume, "the volume to attach as /dev/memxblk0 (required)");
 static char *servers[16];
 static int nservers;
 module_param_array(servers, charp, &nservers, 0444);
-MODULE_PARM_DESC(servers, "addresses of servers, A.B.C.D or A.B.C.D:PORT; a few are enough (required)");
+MODULE_PARM_DESC(servers, "addresses of servers, with or without a port; a few are enough (required)");
 
 static char *interface = "";
 module_param(interface, charp, 0444);
-MODULE_PARM_DESC(interface, "use this network interface only");
+MODULE_PARM_DESC(interface, "use this network interface only; with raw: before it raw Ethernet there");
 
 static char *key = "";
 module_param(key, charp, 0444);
@@ -32,7 +32,6 @@ static bool read_only;
 module_param(read_only, bool, 0444);
 MODULE_PARM_DESC(read_only, "attach it for reading only");
 
-#define RECEIVE_BYTES	(1u << 20)	/* asked for at once: no socket buffer limits it, see docs */
 #define OPEN_PATIENCE	(60 * HZ)
 #define CLOSE_PATIENCE	(20 * HZ)
 
@@ -65,8 +64,7 @@ static int add_seeds(struct memx_dev *d, mx_ns now)
 		struct mx_addr a;
 
 		if (mxk_parse_addr(servers[i], &a)) {
-			pr_err("servers has \"%s\"; expected an address such as 10.0.0.1 or 10.0.0.1:7770\n",
-			       servers[i]);
+			pr_err("servers has \"%s\"; expected " MXK_ADDR_WORDS "\n", servers[i]);
 			return -EINVAL;
 		}
 		if (mxk_seed_add(&d->seeds, d->node.ep, &a, now))
@@ -78,10 +76,7 @@ static int add_seeds(struct memx_dev *d, mx_ns now)
 /* Everything is set up before the node starts, so that allocations may sleep. */
 static int make_client(struct memx_dev *d, const struct mx_key *k)
 {
-	struct mx_client_conf conf = {
-		.ep.dgram_max = MXK_DGRAM_MAX, .ep.rwnd = RECEIVE_BYTES,
-		.rx_bytes_max = RECEIVE_BYTES,
-	};
+	struct mx_client_conf conf = { 0 };
 	struct mx_vol_conf vc = { .read_only = read_only };
 	mx_ns now = ktime_get_ns();
 	int rc;
@@ -89,6 +84,8 @@ static int make_client(struct memx_dev *d, const struct mx_key *k)
 	memx_buf_port(&d->node.port);
 	d->node.buf = &memx_buf_ops;
 	mxk_identify(&conf.ep.node, "");
+	mxk_conf_ep(&d->node, &conf.ep);
+	conf.rx_bytes_max = conf.ep.rwnd;
 	mxk_key_use(&conf.ep, k);
 	d->core = mx_client_new(&d->node.port, &conf, now);
 	memzero_explicit(&conf.ep.key, sizeof(conf.ep.key));
@@ -105,6 +102,7 @@ static int make_client(struct memx_dev *d, const struct mx_key *k)
 /* 0: not refused so far. */
 static int refused(struct memx_dev *d)
 {
+	char name[MXK_ADDR_STR];
 	struct mx_addr who;
 	enum mx_status st;
 
@@ -113,7 +111,7 @@ static int refused(struct memx_dev *d)
 	mxk_leave_later(&d->node);
 	if (st == MX_OK)
 		return 0;
-	pr_err("server %pI4:%u refuses a session: %s\n", who.a, who.port, mxk_refusal(st));
+	pr_err("server %s refuses a session: %s\n", mxk_format_addr(&who, name), mxk_refusal(st));
 	return -EKEYREJECTED;
 }
 
@@ -239,8 +237,8 @@ static void __exit memx_exit(void)
 
 	memx_disk_remove(d);
 	close_volume(d);
-	pr_info("%llu datagrams in (%llu copied), %llu out (%llu copied, %llu without memory), %llu sent again\n",
-		e->rx_dgrams, d->node.stats.rx_copied, e->tx_dgrams, d->node.stats.tx_copied,
+	pr_info("%llu datagrams in (%llu copied, %llu skbs of several), %llu out (%llu copied, %llu without memory), %llu sent again\n",
+		e->rx_dgrams, d->node.stats.rx_copied, d->node.stats.rx_joined, e->tx_dgrams, d->node.stats.tx_copied,
 		d->node.stats.tx_nomem, e->retransmits);
 	free_client(d);
 	memx_copies_exit(d);

@@ -25,11 +25,11 @@ MODULE_PARM_DESC(floor, "how much memory is left available to this machine (defa
 
 static char *interface = "";
 module_param(interface, charp, 0444);
-MODULE_PARM_DESC(interface, "serve on this network interface only (default: all)");
+MODULE_PARM_DESC(interface, "serve on this network interface only, with raw: before it by raw Ethernet (default: all)");
 
 static char *trusted_interface = "";
 module_param(trusted_interface, charp, 0444);
-MODULE_PARM_DESC(trusted_interface, "serve on this network interface only, and there without a key");
+MODULE_PARM_DESC(trusted_interface, "serve on this network interface only (raw: as above), and there without a key");
 
 static char *key = "";
 module_param(key, charp, 0444);

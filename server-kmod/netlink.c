@@ -13,7 +13,7 @@
 static const struct nla_policy policy[MEMX_SERVER_A_MAX + 1] = {
 	[MEMX_SERVER_A_MEMORY] = { .type = NLA_U64 },
 	[MEMX_SERVER_A_FLOOR] = { .type = NLA_U64 },
-	[MEMX_SERVER_A_INTERFACE] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[MEMX_SERVER_A_INTERFACE] = { .type = NLA_NUL_STRING, .len = MXK_IFNAME - 1 },
 	[MEMX_SERVER_A_TRUSTED] = { .type = NLA_FLAG },
 	[MEMX_SERVER_A_KEY] = { .type = NLA_NUL_STRING, .len = KEY_DESC_MAX },
 	[MEMX_SERVER_A_NAME] = { .type = NLA_NUL_STRING, .len = MX_NAME_MAX },

@@ -10,7 +10,6 @@
 #include "server-kmod/server.h"
 
 #define PAGES_AT_HAND	1024u		/* 4 MiB: what arrives while the work item gets its turn */
-#define RECEIVE_BYTES	(4u << 20)
 
 DEFINE_MUTEX(host_lock);
 struct server *the_server;
@@ -65,12 +64,14 @@ static int read_key(const struct host_conf *c, struct mx_ep_conf *ep, struct net
  * users are all trusted. */
 static int check_trust(const struct host_conf *c, struct netlink_ext_ack *ack)
 {
+	const char *ifname = c->ifname + (strstarts(c->ifname, MXK_RAW_PREFIX) ?
+					  strlen(MXK_RAW_PREFIX) : 0);
 	struct net_device *dev;
 
 	if (*c->ifname) {
-		dev = dev_get_by_name(&init_net, c->ifname);
+		dev = dev_get_by_name(&init_net, ifname);
 		if (!dev) {
-			mxk_nl_error(ack, "there is no network interface \"%s\"", c->ifname);
+			mxk_nl_error(ack, "there is no network interface \"%s\"", ifname);
 			return -ENODEV;
 		}
 		dev_put(dev);
@@ -88,8 +89,7 @@ static int make_core(struct server *s, const struct host_conf *c, struct mx_serv
 	if (!mxk_lasting_id(&s->id, c->port))
 		pr_warn("this machine has no UUID: after a restart it counts as another server, and what it held is waited for\n");
 	conf->ep.node = s->id;
-	conf->ep.dgram_max = MXK_DGRAM_MAX;
-	conf->ep.rwnd = RECEIVE_BYTES;
+	mxk_conf_ep(&s->node, &conf->ep);
 	conf->store.ceiling = s->memory;
 	s->core = mx_server_new(&s->node.port, conf, ktime_get_ns());
 	if (!s->core)
@@ -184,8 +184,8 @@ static void log_counters(struct server *s)
 {
 	const struct mx_ep_stats *e = mx_ep_stats(s->node.ep);
 
-	pr_info("%llu datagrams in (%llu copied), %llu out (%llu copied, %llu without memory), %llu times no page at hand\n",
-		e->rx_dgrams, s->node.stats.rx_copied, e->tx_dgrams, s->node.stats.tx_copied,
+	pr_info("%llu datagrams in (%llu copied, %llu skbs of several), %llu out (%llu copied, %llu without memory), %llu times no page at hand\n",
+		e->rx_dgrams, s->node.stats.rx_copied, s->node.stats.rx_joined, e->tx_dgrams, s->node.stats.tx_copied,
 		s->node.stats.tx_nomem, s->node.pages.denied);
 }
 

@@ -25,7 +25,7 @@
 struct host_conf {			/* as asked for; strings are copied */
 	u64 memory, floor;		/* bytes */
 	bool has_floor;			/* else the default */
-	const char *ifname;		/* "": all */
+	const char *ifname;		/* IF or raw:IF; "": all */
 	bool trusted;
 	const char *key;		/* "": none */
 	const char *name;		/* "": the machine's */
@@ -38,7 +38,7 @@ struct server {
 	struct mxk_node node;
 	struct mx_server *core;
 	struct mx_node id;
-	char ifname[IFNAMSIZ];
+	char ifname[MXK_IFNAME];
 	bool trusted, keyed;
 	u64 memory, floor;		/* bytes, as set last; host_lock */
 	u64 offered;			/* the ceiling the core was told last; host_lock */

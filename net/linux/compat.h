@@ -141,11 +141,4 @@ static inline void *mxk_shrinker_data(struct shrinker *sh)
 }
 #endif
 
-/*
- * Whether a GRO receive function may keep the skb (ERR_PTR(-EINPROGRESS)): without
- * XFRM_OFFLOAD skb_gro_flush_final() writes to it afterwards (as of 6.12;
- * include/net/gro.h has two versions of it).
- */
-#define MXK_GRO_MAY_CONSUME IS_ENABLED(CONFIG_XFRM_OFFLOAD)
-
 #endif

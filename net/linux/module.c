@@ -5,6 +5,7 @@
 #include "core/crc32c.h"
 #include "core/server.h"
 #include "net/linux/aes.h"
+#include "net/linux/carrier.h"
 
 EXPORT_SYMBOL_GPL(mx_crc32c);
 EXPORT_SYMBOL_GPL(mx_crc32c_blocks);
@@ -39,11 +40,13 @@ EXPORT_SYMBOL_GPL(mx_vol_stats);
 static int __init core_init(void)
 {
 	mxk_aes_init();
+	mxk_raw_init();
 	return 0;
 }
 
 static void __exit core_exit(void)
 {
+	mxk_raw_exit();
 	mxk_aes_exit();
 }
 

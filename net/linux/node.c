@@ -2,15 +2,14 @@
 /* Driving an endpoint: see node.h. */
 #define pr_fmt(fmt) "memx: " fmt
 #include <linux/dmi.h>
-#include <linux/inet.h>
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 #include "core/wire.h"
+#include "net/linux/carrier.h"
 #include "net/linux/key.h"
-#include "net/linux/node.h"
 
 /* ---- entering and leaving ---- */
 
@@ -39,10 +38,12 @@ static void arm(struct mxk_node *n)
 	hrtimer_start(&n->timer, ns_to_ktime(min_t(u64, at, KTIME_MAX)), HRTIMER_MODE_ABS_SOFT);
 }
 
-static void pack(struct mxk_node *n, mx_ns now, struct sk_buff_head *out)
+void mxk_pack_all(struct mxk_node *n, mx_ns now)
 {
+	if (n->may_send && !n->may_send(n))
+		return;
 	while (mx_ep_tx(n->ep, now, &n->tx))
-		mxk_udp_pack(n, out);
+		mxk_pack(n);
 }
 
 static void run_after(struct list_head *list)
@@ -58,19 +59,21 @@ static void run_after(struct list_head *list)
 void mxk_leave(struct mxk_node *n, mx_ns now)
 {
 	struct sk_buff_head out;
+	struct sk_buff *skb;
 	LIST_HEAD(after);
 
 	__skb_queue_head_init(&out);
 	if (mx_ep_deadline(n->ep) <= now)
 		mx_ep_step(n->ep, now);
-	if (!n->may_send || n->may_send(n))
-		pack(n, now, &out);
+	mxk_pack_all(n, now);
+	skb_queue_splice_init(&n->out, &out);
 	arm(n);
 	list_splice_init(&n->after, &after);
 	/* Not _bh: softirqs stay off until all is sent, so that a reply is not
 	 * handled in the middle of it, one frame deeper in the stack each time. */
 	spin_unlock(&n->lock);
-	mxk_udp_send(n, &out);
+	while ((skb = __skb_dequeue(&out)) != NULL)
+		mxk_send(n, skb);
 	run_after(&after);
 	local_bh_enable();
 }
@@ -92,46 +95,13 @@ static enum hrtimer_restart timer_fn(struct hrtimer *t)
 	return HRTIMER_NORESTART;
 }
 
-/* ---- receiving ---- */
-
-/*
- * The core wants a datagram in one piece, which it may write to when it is sealed.
- * Drivers deliver small frames in the linear part, or (once the stack has pulled
- * its headers) with all of the datagram in the first fragment: both are used in
- * place. The rest is copied.
- */
-static u8 *in_one_piece(struct mxk_node *n, struct sk_buff *skb, u32 off, u32 len)
+bool mxk_rx_begin(struct mxk_node *n, mx_ns *now)
 {
-	if (skb_headlen(skb) >= off + len && !skb_cloned(skb))
-		return skb->data + off;
-	if (skb_headlen(skb) <= off && skb_shinfo(skb)->nr_frags == 1 && !skb_has_frag_list(skb) &&
-	    !skb_has_shared_frag(skb) && !skb_cloned(skb))
-		return (u8 *)skb_frag_address(&skb_shinfo(skb)->frags[0]) + off - skb_headlen(skb);
-	n->stats.rx_copied++;
-	return skb_copy_bits(skb, off, n->rx_buf, len) ? NULL : n->rx_buf;
-}
-
-/* A datagram: @len bytes of @skb from @off on. Takes the skb. In softirq. */
-void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off, u32 len)
-{
-	mx_ns now;
-	u8 *p;
-
-	if (len > MX_DGRAM_MAX) {
-		kfree_skb(skb);
-		return;
-	}
-	now = mxk_enter(n);
-	if (!n->stopping && n->ep) {
-		p = in_one_piece(n, skb, off, len);
-		if (p)
-			mx_ep_rx(n->ep, now, from, p, len);
-		consume_skb(skb);
-		mxk_leave(n, now);
-		return;
-	}
+	*now = mxk_enter(n);
+	if (!n->stopping && n->ep)
+		return true;
 	spin_unlock_bh(&n->lock);
-	kfree_skb(skb);
+	return false;
 }
 
 /* ---- life ---- */
@@ -149,6 +119,53 @@ static int may_serve(const struct mxk_conf *c)
 	return -EPERM;
 }
 
+/* A socket of no use but that there is one which may use the reserves: only then do
+ * receive buffers come from them. */
+static int open_reserve(struct mxk_node *n)
+{
+	int rc = sock_create_kern(n->net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &n->sock4);
+
+	if (rc)
+		n->sock4 = NULL;
+	else
+		sk_set_memalloc(n->sock4->sk);
+	return rc;
+}
+
+static void close_carrier(struct mxk_node *n)
+{
+	mxk_dev_close(n);
+	if (!n->raw)
+		mxk_udp_close(n);
+	else if (n->sock4)
+		sock_release(n->sock4);
+	n->sock4 = NULL;
+}
+
+static int open_carrier(struct mxk_node *n, const struct mxk_conf *c)
+{
+	int rc = mxk_dev_open(n, c->ifname);
+
+	if (!rc && !n->raw)
+		rc = mxk_udp_open(n, c);
+	else if (!rc && c->memalloc)
+		rc = open_reserve(n);
+	if (!rc)
+		rc = mxk_dev_watch(n);
+	if (rc)
+		close_carrier(n);
+	return rc;
+}
+
+void mxk_conf_ep(struct mxk_node *n, struct mx_ep_conf *c)
+{
+	c->rwnd = mxk_dev_rwnd(n);
+	c->dgram_max = MXK_DGRAM_MAX;
+	if (n->dev)
+		c->dgram_max = min_t(u32, n->dev->mtu - MXK_RAW_HEAD, MXK_DGRAM_MAX);
+}
+EXPORT_SYMBOL_GPL(mxk_conf_ep);
+
 int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 {
 	int rc = may_serve(c);
@@ -158,9 +175,11 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	memset(n, 0, sizeof(*n));
 	spin_lock_init(&n->lock);
 	INIT_LIST_HEAD(&n->after);
+	__skb_queue_head_init(&n->out);
 	n->starting = true;
 	n->stopping = true;
 	n->memalloc = c->memalloc;
+	n->serve = c->serve;
 	n->armed = MX_NEVER;
 	n->net = &init_net;
 	hrtimer_init(&n->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
@@ -169,16 +188,21 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	n->rx_buf = vmalloc(MX_DGRAM_MAX);
 	if (!n->rx_buf)
 		return -ENOMEM;
+	rc = mxk_routes_init(n, c->serve);
+	if (rc)
+		goto err_routes;
 	rc = mxk_pages_init(n, c);
 	if (rc)
 		goto err_pages;
-	rc = mxk_udp_open(n, c);
+	rc = open_carrier(n, c);
 	if (rc)
-		goto err_udp;
+		goto err_carrier;
 	return 0;
-err_udp:
+err_carrier:
 	mxk_pages_exit(n);
 err_pages:
+	mxk_routes_exit(n);
+err_routes:
 	vfree(n->rx_buf);
 	return rc;
 }
@@ -186,8 +210,15 @@ EXPORT_SYMBOL_GPL(mxk_init);
 
 void mxk_start(struct mxk_node *n)
 {
-	mx_ns now = mxk_enter(n);
+	static const struct mx_addr everybody = {
+		.fam = MX_FAM_ETH, .a = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
+	};
+	mx_ns now;
 
+	/* If there is no memory for it, servers are found by their addresses. */
+	if (n->raw && n->serve)
+		mx_ep_add_announce_addr(n->ep, &everybody);
+	now = mxk_enter(n);
 	n->starting = false;
 	n->stopping = false;
 	mxk_leave(n, now);
@@ -206,36 +237,20 @@ void mxk_stop(struct mxk_node *n)
 	spin_lock_bh(&n->lock);
 	n->stopping = true;
 	spin_unlock_bh(&n->lock);
-	mxk_udp_close(n);
+	close_carrier(n);
 	hrtimer_cancel(&n->timer);
 }
 EXPORT_SYMBOL_GPL(mxk_stop);
 
 void mxk_exit(struct mxk_node *n)
 {
-	mxk_routes_free(n);
 	mxk_pages_exit(n);
+	mxk_routes_exit(n);
 	vfree(n->rx_buf);
 }
 EXPORT_SYMBOL_GPL(mxk_exit);
 
 /* ---- words to values ---- */
-
-int mxk_parse_addr(const char *text, struct mx_addr *a)
-{
-	const char *end;
-	u16 port = MX_UDP_PORT;
-
-	memset(a, 0, sizeof(*a));
-	if (!in4_pton(text, -1, a->a, ':', &end) && !in4_pton(text, -1, a->a, -1, &end))
-		return -EINVAL;
-	if (*end == ':' && (kstrtou16(end + 1, 10, &port) || !port))
-		return -EINVAL;
-	a->fam = MX_FAM_IP4;
-	a->port = port;
-	return 0;
-}
-EXPORT_SYMBOL_GPL(mxk_parse_addr);
 
 void mxk_identify(struct mx_node *node, const char *name)
 {

@@ -22,6 +22,8 @@
 
 #include <linux/hrtimer.h>
 #include <linux/list.h>
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -33,7 +35,10 @@
 #define MXK_DGRAM_MAX	(9000 - 20 - 8)
 /* Marks pages (page->private) that may go out by reference: see mxk_page_get. */
 #define MXK_PAGE_MARK	0x4d584b50ul
-#define MXK_ROUTES	64u
+
+/* Before the name of an interface: raw Ethernet there, not UDP. */
+#define MXK_RAW_PREFIX	"raw:"
+#define MXK_IFNAME	(IFNAMSIZ + 4)
 
 /* Something to be done when the lock has been dropped, by whoever drops it. */
 struct mxk_after {
@@ -51,11 +56,7 @@ struct mxk_buf_ops {
 	void (*copy)(u8 *dst, void *buf, u32 off, u32 len);
 };
 
-struct mxk_route {
-	struct mx_addr to;
-	struct rtable *rt;
-	__be32 from;
-};
+struct mxk_route;
 
 /* 4 KiB pages for a store: see pages.c. */
 #define MXK_PAGES_KEPT	64u		/* of those at hand, whatever the host's state */
@@ -78,6 +79,8 @@ struct mxk_pages {
 
 struct mxk_stats {
 	u64 rx_copied;			/* datagrams that had to be made contiguous */
+	u64 rx_joined;			/* skbs with several datagrams */
+	u64 rx_reserve;			/* frames that came in emergency reserves (raw only) */
 	u64 tx_nomem, tx_noroute, tx_copied;
 };
 
@@ -88,23 +91,32 @@ struct mxk_node {
 	const struct mxk_buf_ops *buf;
 	bool starting;			/* allocations may sleep: nobody else is here yet */
 	bool memalloc;			/* may use the emergency reserves (swap) */
+	bool serve;
 	struct mxk_pages pages;
 
 	struct hrtimer timer;
 	u64 armed;			/* when it fires, MX_NEVER: not armed. Under lock */
 	bool stopping;
 
-	struct socket *sock;
+	struct socket *sock4, *sock6;	/* sock6: NULL without IPv6 */
 	struct net *net;
-	int ifindex;
+	char ifname[IFNAMSIZ];		/* the only interface used; "": all */
+	int ifindex;			/* its index; 0: all, -1: it is not there */
+	bool raw;			/* raw Ethernet on it, no UDP */
+	struct net_device *dev;		/* raw; NULL: it is not there. Lock */
+	struct packet_type raw_type;
+	struct nf_hook_ops raw_hook;	/* with @memalloc */
+	struct notifier_block dev_events;
+	bool dev_ending;
 	u16 port_no;
-	bool gso;
-	__be32 local;			/* an address of this machine, as of */
-	unsigned long local_until;	/* then */
-	struct list_head after;		/* struct mxk_after */
+	__be32 local;			/* an address of this machine, as of... */
+	unsigned long local_until;	/* ...then (gro.c) */
+	struct list_head after;		/* struct mxk_after; lock */
+	struct sk_buff_head out;	/* packed, to be sent when the lock is dropped; lock */
 	/* Asked, if set, before anything is sent, under the lock: false keeps it in. */
 	bool (*may_send)(struct mxk_node *n);
-	struct mxk_route route[MXK_ROUTES];
+	struct mxk_route *routes;	/* lock */
+	u32 nroutes;
 	struct mxk_stats stats;
 	struct mx_tx tx;		/* being packed */
 	u8 *rx_buf;			/* MX_DGRAM_MAX: datagrams in pieces */
@@ -112,7 +124,8 @@ struct mxk_node {
 
 struct mxk_conf {
 	u16 port;			/* UDP port to listen on; 0: any */
-	const char *ifname;		/* the only interface used; NULL or "": all */
+	const char *ifname;		/* the only interface used; raw:IF: raw Ethernet there
+					 * instead of UDP; NULL or "": all */
 	bool serve;			/* a server: needs a key, or trust in @ifname, see mxk_init */
 	bool keyed;			/* every session is by a key (mxk_key_use) */
 	bool trusted;			/* whoever is on @ifname may do anything here */
@@ -131,6 +144,9 @@ struct mxk_conf {
  *	-EADDRINUSE, -ENOMEM ...
  */
 int mxk_init(struct mxk_node *n, const struct mxk_conf *c);
+/* What the carrier decides of an endpoint's configuration: dgram_max, rwnd. After
+ * mxk_init(); sleeps. */
+void mxk_conf_ep(struct mxk_node *n, struct mx_ep_conf *c);
 void mxk_start(struct mxk_node *n);
 /* No more datagrams, no more time; says goodbye to peers first. */
 void mxk_stop(struct mxk_node *n);
@@ -150,8 +166,12 @@ void mxk_pages_set_floor(struct mxk_node *n, u64 bytes);
  * To be called now and then; from process context. */
 void mxk_pages_trim(struct mxk_node *n);
 
-/* "A.B.C.D" or "A.B.C.D:PORT". */
+/* "A.B.C.D", "A.B.C.D:PORT", IPv6 as "X::Y" or "[X::Y]:PORT", or "eth:MAC". -EINVAL. */
 int mxk_parse_addr(const char *text, struct mx_addr *a);
+#define MXK_ADDR_WORDS	"an address such as 10.0.0.1, 10.0.0.1:7770 or [fd00::1]:7770"
+/* Writes at most MXK_ADDR_STR bytes to @buf and returns it. */
+#define MXK_ADDR_STR	64
+char *mxk_format_addr(const struct mx_addr *a, char *buf);
 /* A node name from @name, or the machine's; a new incarnation. */
 void mxk_identify(struct mx_node *node, const char *name);
 /*
@@ -161,18 +181,5 @@ void mxk_identify(struct mx_node *node, const char *name);
  * for. False, and the id is left alone: the machine has no UUID. Any context.
  */
 bool mxk_lasting_id(struct mx_node *node, u16 port);
-
-/* ---- between the files of this folder ---- */
-void mxk_port_init(struct mxk_node *n);
-int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c);
-void mxk_pages_exit(struct mxk_node *n);
-int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
-void mxk_udp_close(struct mxk_node *n);
-/* Adds the datagram in n->tx to what is to be sent. Under the lock. */
-void mxk_udp_pack(struct mxk_node *n, struct sk_buff_head *out);
-void mxk_udp_send(struct mxk_node *n, struct sk_buff_head *list);
-void mxk_routes_free(struct mxk_node *n);
-void mxk_rx(struct mxk_node *n, const struct mx_addr *from, struct sk_buff *skb, u32 off,
-	    u32 len);
 
 #endif

@@ -16,7 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/swap.h>
-#include "net/linux/node.h"
+#include "net/linux/carrier.h"
 
 /* No reclaim, no kswapd, no reserves: what is free above the watermarks, or nothing. */
 #define GFP_IDLE	(__GFP_NOWARN | __GFP_NOMEMALLOC)

@@ -4,7 +4,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/slab.h>
-#include "net/linux/node.h"
+#include "net/linux/carrier.h"
 
 /*
  * Control memory is asked for at set-up, when it may sleep, and from control

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Between the files of this folder: how datagrams go from the core to the network
+ * and back.
+ *
+ *	node.c	drives: takes the lock, packs, drops it, sends
+ *	skb.c	makes skbs of what the core hands out, datagrams of skbs that came
+ *	udp.c	UDP over IPv4 and IPv6: sockets, sending, receiving
+ *	gro.c	joins datagrams that came together, for one way through IP
+ *	route.c	by which way, and from which of our addresses, a peer is reached
+ *	raw.c	raw Ethernet
+ *	dev.c	the interface that is used, which may go and come back
+ */
+#ifndef MEMX_LINUX_CARRIER_H
+#define MEMX_LINUX_CARRIER_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include "net/linux/node.h"
+
+/* What an skb carries in its cb from being packed to being sent. */
+struct mxk_send {
+	union {			/* as in struct mx_addr */
+		u8 from[16];
+		struct sk_buff *last;	/* raw: of those in the list */
+	};
+	u8 to[16];
+	__be16 port;
+	u16 each;		/* bytes of each datagram but the last */
+	u16 segs;
+	u8 fam;
+	bool full;		/* nothing may follow: the last was shorter, for one */
+};
+
+static inline struct mxk_send *mxk_send_cb(struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct mxk_send) > sizeof(skb->cb));
+	return (struct mxk_send *)skb->cb;
+}
+
+/* ---- skb.c ---- */
+/* Room ahead of the datagram for what UDP, IP and the device put there. */
+#define MXK_HEADROOM	(LL_MAX_HEADER + MXK_RAW_HEAD + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
+
+/* Datagrams that came together and are handed out before what they led to is packed:
+ * a server has room for a limited number of replies that wait. */
+#define MXK_UNPACK_RUN	16u
+
+/* Adds the datagram in n->tx to those in n->out. Under the lock. */
+void mxk_pack(struct mxk_node *n);
+/* Takes one of them. Without the lock, bottom halves off since it was packed. */
+void mxk_send(struct mxk_node *n, struct sk_buff *skb);
+/* Hands the datagram in @skb to the endpoint: @len bytes from @off on. Under the lock,
+ * in softirq. */
+void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
+		u32 off, u32 len);
+
+/* ---- route.c ---- */
+struct mxk_route {
+	struct mx_addr to;
+	bool was_asked;
+	u8 asked[16];		/* the address of ours @to wrote to */
+	u8 from[16];		/* what is sent leaves from here; goes with @dst */
+	struct dst_entry *dst;
+	u32 cookie;
+};
+
+int mxk_routes_init(struct mxk_node *n, bool many);
+void mxk_routes_exit(struct mxk_node *n);
+/* NULL: there is no way there. Under the lock. */
+struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to);
+/* @from wrote to our address @local: that is where answers leave from. Under the lock. */
+void mxk_route_asked(struct mxk_node *n, const struct mx_addr *from, const u8 local[16]);
+
+/* ---- udp.c ---- */
+int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
+void mxk_udp_close(struct mxk_node *n);
+/* Takes the skb. Without the lock, bottom halves off. */
+void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb);
+void mxk_udp_bind(struct mxk_node *n, int ifindex);	/* sleeps */
+
+/* ---- gro.c ---- */
+/* For the sockets. */
+struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct sk_buff *skb);
+int mxk_gro_complete(struct sock *sk, struct sk_buff *skb, int nhoff);
+
+
+/* ---- raw.c ---- */
+#define MXK_RAW_HEAD	4u
+void mxk_raw_init(void);		/* once for the module; exit sleeps */
+void mxk_raw_exit(void);
+/* Logs why @dev cannot be used. */
+int mxk_raw_check(const struct net_device *dev);
+/* Begin and end to use @dev; they sleep. */
+int mxk_raw_attach(struct mxk_node *n, struct net_device *dev);
+void mxk_raw_detach(struct mxk_node *n);	/* harmless if it is not attached */
+/* Puts the head before the datagram. */
+void mxk_raw_head(struct sk_buff *skb);
+/* Adds @next to what goes with @skb, if it goes to the same address. */
+bool mxk_raw_join(struct sk_buff *skb, struct sk_buff *next);
+/* Takes the skb. Without the lock, bottom halves off since it was packed. */
+void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb);
+
+/* ---- dev.c; all of them sleep ---- */
+/* @name: IF, raw:IF, or nothing. Logs what is wrong with it. */
+int mxk_dev_open(struct mxk_node *n, const char *name);
+/* From now on notices when it goes or comes. */
+int mxk_dev_watch(struct mxk_node *n);
+void mxk_dev_close(struct mxk_node *n);
+/* Bytes a peer may have under way to this node: what the receive ring of the interface
+ * (without a choice: of the smallest) holds. */
+u32 mxk_dev_rwnd(struct mxk_node *n);
+
+/* ---- node.c ---- */
+/* Takes the lock if the node is at work. */
+bool mxk_rx_begin(struct mxk_node *n, mx_ns *now);
+/* Sends what the endpoint has to send by now, if it may; the lock is kept. */
+void mxk_pack_all(struct mxk_node *n, mx_ns now);
+
+/* ---- port.c, pages.c ---- */
+void mxk_port_init(struct mxk_node *n);
+int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c);
+void mxk_pages_exit(struct mxk_node *n);
+
+#endif

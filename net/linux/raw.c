@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Raw Ethernet: EtherType MX_ETHERTYPE, for machines on one segment. A frame is a
+ * head of 4 bytes (length of the datagram, zero) and the datagram, because short
+ * frames are padded on their way.
+ *
+ * Under memory pressure frames arrive in buffers of the emergency reserves. Linux
+ * hands those to nobody but ARP, IP and VLAN, so that a machine that swaps over this
+ * carrier would lose just the answers it needs. A hook of the device's netfilter
+ * ingress comes before that test: nodes that may use the reserves take such frames
+ * there, and only such frames.
+ */
+#define pr_fmt(fmt) "memx: " fmt
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_netdev.h>
+#include "core/wire.h"
+#include "net/linux/carrier.h"
+
+/* ---- sending ---- */
+
+/*
+ * Frames for one address make one skb on their way to the device, the first with the
+ * others in its list (segmentation offload): one way through the queueing discipline,
+ * and one kick of the device. It has a type of offload that no device has, so that it
+ * is always taken apart there, here.
+ */
+#define JOINED		SKB_GSO_TUNNEL_REMCSUM
+#define JOIN_BYTES	60000u
+#define JOIN_MAX	64u
+
+static struct sk_buff *take_apart(struct sk_buff *skb, netdev_features_t features)
+{
+	if (skb_shinfo(skb)->gso_type != JOINED)
+		return ERR_PTR(-EINVAL);
+	return skb_segment_list(skb, features, skb_mac_header_len(skb));
+}
+
+static struct packet_offload offload = {
+	.type = htons(MX_ETHERTYPE), .callbacks = { .gso_segment = take_apart },
+};
+
+void mxk_raw_init(void)
+{
+	dev_add_offload(&offload);
+}
+
+void mxk_raw_exit(void)
+{
+	dev_remove_offload(&offload);
+}
+
+void mxk_raw_head(struct sk_buff *skb)
+{
+	u32 len = skb->len;
+	u8 *head = __skb_push(skb, MXK_RAW_HEAD);
+
+	mx_st16(head, len);
+	mx_st16(head + 2, 0);
+	skb_reset_network_header(skb);
+}
+
+bool mxk_raw_join(struct sk_buff *skb, struct sk_buff *next)
+{
+	struct mxk_send *cb = mxk_send_cb(skb);
+
+	if (cb->full || skb->len + next->len > JOIN_BYTES || cb->segs == JOIN_MAX ||
+	    skb->dev != next->dev || !ether_addr_equal(cb->to, mxk_send_cb(next)->to))
+		return false;
+	if (cb->segs == 1)
+		skb_shinfo(skb)->frag_list = next;
+	else
+		cb->last->next = next;
+	cb->last = next;
+	cb->segs++;
+	skb->len += next->len;
+	skb->data_len += next->len;
+	skb->truesize += next->truesize;
+	return true;
+}
+
+/* No interface loops back what it is told to send. */
+static void send_to_self(struct sk_buff *skb, struct net_device *dev)
+{
+	skb->protocol = eth_type_trans(skb, dev);
+	netif_rx(skb);
+}
+
+void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb)
+{
+	struct mxk_send s = *mxk_send_cb(skb);
+	struct net_device *dev = skb->dev;
+
+	memset(skb->cb, 0, sizeof(skb->cb));
+	skb->protocol = htons(MX_ETHERTYPE);
+	if (s.segs > 1) {
+		skb_shinfo(skb)->gso_size = s.each + MXK_RAW_HEAD;
+		skb_shinfo(skb)->gso_segs = s.segs;
+		skb_shinfo(skb)->gso_type = JOINED;
+		skb->ip_summed = CHECKSUM_UNNECESSARY;	/* there is none */
+	}
+	if (dev_hard_header(skb, dev, MX_ETHERTYPE, s.to, NULL, skb->len) < 0)
+		kfree_skb(skb);
+	else if (ether_addr_equal(s.to, dev->dev_addr))
+		send_to_self(skb, dev);
+	else
+		dev_queue_xmit(skb);
+}
+
+/* ---- receiving ---- */
+
+static void unpack_frame(struct mxk_node *n, mx_ns now, struct sk_buff *skb)
+{
+	struct mx_addr from = { .fam = MX_FAM_ETH };
+	u8 room[MXK_RAW_HEAD];
+	const u8 *head = skb_header_pointer(skb, 0, sizeof(room), room);
+	u32 len;
+
+	if (!head || skb->pkt_type == PACKET_OTHERHOST)
+		return;
+	len = mx_ld16(head);
+	if (len > skb->len - MXK_RAW_HEAD)
+		return;
+	ether_addr_copy(from.a, eth_hdr(skb)->h_source);
+	mxk_unpack(n, now, &from, skb, MXK_RAW_HEAD, len);
+}
+
+static void receive(struct mxk_node *n, struct sk_buff *skb)
+{
+	mx_ns now;
+
+	skb = skb_share_check(skb, GFP_ATOMIC);
+	if (!skb)
+		return;
+	if (mxk_rx_begin(n, &now)) {
+		unpack_frame(n, now, skb);
+		mxk_leave(n, now);
+	}
+	consume_skb(skb);
+}
+
+static int raw_rcv(struct sk_buff *skb, struct net_device *dev, struct packet_type *pt,
+		   struct net_device *orig)
+{
+	receive(container_of(pt, struct mxk_node, raw_type), skb);
+	return 0;
+}
+
+/* What one poll of the device brought: one lock, and one round of answers. */
+static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct net_device *orig)
+{
+	struct mxk_node *n = container_of(pt, struct mxk_node, raw_type);
+	struct sk_buff *skb, *next;
+	u32 count = 0;
+	mx_ns now;
+	bool on = mxk_rx_begin(n, &now);
+
+	list_for_each_entry_safe(skb, next, list, list) {
+		skb_list_del_init(skb);
+		skb = skb_share_check(skb, GFP_ATOMIC);
+		if (!skb)
+			continue;
+		if (on) {
+			unpack_frame(n, now, skb);
+			if (++count % MXK_UNPACK_RUN == 0)
+				mxk_pack_all(n, now);
+		}
+		consume_skb(skb);
+	}
+	if (on)
+		mxk_leave(n, now);
+}
+
+#if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+static unsigned int ingress(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct mxk_node *n = priv;
+
+	if (!skb_pfmemalloc(skb) || skb->protocol != htons(MX_ETHERTYPE))
+		return NF_ACCEPT;
+	n->stats.rx_reserve++;
+	receive(n, skb);
+	return NF_STOLEN;
+}
+
+static int hook(struct mxk_node *n, struct net_device *dev)
+{
+	n->raw_hook = (struct nf_hook_ops){
+		.hook = ingress, .priv = n, .pf = NFPROTO_NETDEV, .hooknum = NF_NETDEV_INGRESS,
+		.dev = dev, .priority = INT_MAX,	/* after the machine's own rules */
+	};
+	return nf_register_net_hook(n->net, &n->raw_hook);
+}
+
+static void unhook(struct mxk_node *n)
+{
+	nf_unregister_net_hook(n->net, &n->raw_hook);
+}
+#else
+static int hook(struct mxk_node *n, struct net_device *dev)
+{
+	pr_warn("this kernel has no NETFILTER_INGRESS: do not swap over raw Ethernet\n");
+	return 0;
+}
+
+static void unhook(struct mxk_node *n) { }
+#endif
+
+/* ---- the interface ---- */
+
+int mxk_raw_check(const struct net_device *dev)
+{
+	if (dev->type != ARPHRD_ETHER) {
+		pr_err("%s is not an Ethernet interface; use UDP on it\n", dev->name);
+		return -EINVAL;
+	}
+	if (!(dev->flags & IFF_UP)) {
+		pr_err("%s is down; `ip link set %s up` first\n", dev->name, dev->name);
+		return -ENETDOWN;
+	}
+	if (dev->mtu < MX_DGRAM_MIN + MXK_RAW_HEAD) {
+		pr_err("the MTU of %s is %u; MemX needs %u at least\n", dev->name, dev->mtu,
+		       MX_DGRAM_MIN + MXK_RAW_HEAD);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int mxk_raw_attach(struct mxk_node *n, struct net_device *dev)
+{
+	int rc = n->memalloc ? hook(n, dev) : 0;
+
+	if (rc)
+		return rc;
+	n->raw_type = (struct packet_type){
+		.type = htons(MX_ETHERTYPE), .dev = dev, .func = raw_rcv,
+		.list_func = raw_rcv_list, .ignore_outgoing = true,
+	};
+	dev_hold(dev);
+	spin_lock_bh(&n->lock);
+	n->dev = dev;
+	spin_unlock_bh(&n->lock);
+	dev_add_pack(&n->raw_type);
+	return 0;
+}
+
+void mxk_raw_detach(struct mxk_node *n)
+{
+	struct net_device *dev = n->dev;
+
+	if (!dev)
+		return;
+	spin_lock_bh(&n->lock);
+	n->dev = NULL;
+	spin_unlock_bh(&n->lock);
+	if (n->memalloc)
+		unhook(n);
+	/* Waits for receivers, and for those who send what was packed before. */
+	dev_remove_pack(&n->raw_type);
+	dev_put(dev);
+}
