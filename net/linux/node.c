@@ -239,6 +239,8 @@ void mxk_stop(struct mxk_node *n)
 	spin_unlock_bh(&n->lock);
 	close_carrier(n);
 	hrtimer_cancel(&n->timer);
+	if (n->stats.rx_reserve)
+		pr_info("%llu frames came in emergency reserves\n", n->stats.rx_reserve);
 }
 EXPORT_SYMBOL_GPL(mxk_stop);
 
