@@ -1,58 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The block device: blk-mq's requests to the core and back. */
+/* The block device: blk-mq's requests to the client and back. */
 #define pr_fmt(fmt) "memx: " fmt
 #include <linux/module.h>
 #include "core/wire.h"
-#include "guest-module/memx.h"
+#include "guest-module/dev.h"
 #include "net/linux/compat.h"
 
-#define DEPTH	256u
+#define DEPTH		256u		/* requests of each hardware queue */
+/* Of a discard, or zeroes: what the core cuts into parts in one go, softirqs off. */
+#define ZERO_BYTES	(32u << 20)
 
-static blk_status_t status_of(enum mx_status st)
+static void request_done(struct memx_request *r, int err)
 {
-	switch (st) {
-	case MX_OK:
-		return BLK_STS_OK;
-	case MX_ST_NO_SPACE:
-		return BLK_STS_NOSPC;
-	case MX_ST_TIMEOUT:
-		return BLK_STS_TIMEOUT;
-	case MX_ST_READ_ONLY:
-		return BLK_STS_NOTSUPP;
-	default:
-		return BLK_STS_IOERR;
-	}
-}
-
-/* Without the lock. */
-static void io_end(struct mxk_after *a)
-{
-	struct memx_io *io = container_of(a, struct memx_io, after);
-
-	blk_mq_end_request(memx_rq(io), io->status);
-}
-
-/* Under the lock. */
-static void io_done(struct mx_req *r, enum mx_status st)
-{
-	struct memx_io *io = container_of(r, struct memx_io, core);
-
-	io->status = status_of(st);
-	memx_copy_done(io);
-	mxk_add_after(&io->dev->node, &io->after);
+	blk_mq_end_request(blk_mq_rq_from_pdu(r), errno_to_blk_status(err));
 }
 
 static int op_of(struct request *rq)
 {
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		return MX_REQ_READ;
+		return MEMX_READ;
 	case REQ_OP_WRITE:
-		return MX_REQ_WRITE;
+		return MEMX_WRITE;
 	case REQ_OP_DISCARD:
-		return MX_REQ_DISCARD;
+		return MEMX_DISCARD;
 	case REQ_OP_WRITE_ZEROES:
-		return MX_REQ_ZERO;
+		return MEMX_ZEROES;
 	default:
 		return -1;
 	}
@@ -62,41 +35,31 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 {
 	struct memx_dev *d = hctx->queue->queuedata;
 	struct request *rq = bd->rq;
-	struct memx_io *io = blk_mq_rq_to_pdu(rq);
+	struct memx_request *r = blk_mq_rq_to_pdu(rq);
 	int op = op_of(rq);
-	mx_ns now;
 
-	if (op < 0 || (op <= MX_REQ_WRITE && !memx_buf_fits(rq)))
-		return BLK_STS_IOERR;
+	if (op < 0)
+		return BLK_STS_NOTSUPP;
 	blk_mq_start_request(rq);
-	memset(&io->core, 0, sizeof(io->core));
-	io->core.op = (u8)op;
-	io->core.off = blk_rq_pos(rq) << SECTOR_SHIFT;
-	io->core.len = blk_rq_bytes(rq);
-	io->core.buf = io;
-	io->core.done = io_done;
-	io->after.fn = io_end;
-	io->dev = d;
-	io->copy = NULL;
-	now = mxk_enter(&d->node);
-	mx_vol_submit(d->vol, &io->core, now);
-	if (bd->last)
-		mxk_leave(&d->node, now);
-	else
-		mxk_leave_later(&d->node);
+	r->op = op;
+	r->off = blk_rq_pos(rq) << SECTOR_SHIFT;
+	r->len = blk_rq_bytes(rq);
+	r->bvec = NULL;
+	r->bio = rq->bio;
+	r->done = request_done;
+	memx_submit(d->vol, r, !bd->last);
 	return BLK_STS_OK;
 }
 
-/* Those since the last leave may have been the end of a batch after all. */
+/* Those since the last one may have been the end of a batch after all. */
 static void commit_rqs(struct blk_mq_hw_ctx *hctx)
 {
 	struct memx_dev *d = hctx->queue->queuedata;
-	mx_ns now = mxk_enter(&d->node);
 
-	mxk_leave(&d->node, now);
+	memx_flush_submitted(d->vol);
 }
 
-/* How long to wait is the volume's policy, and the core's to keep. */
+/* How long to wait is the device's policy, and the core's to keep. */
 static enum blk_eh_timer_return timed_out(struct request *rq)
 {
 	return BLK_EH_RESET_TIMER;
@@ -108,46 +71,94 @@ static const struct blk_mq_ops mq_ops = {
 	.timeout = timed_out,
 };
 
-static const struct block_device_operations disk_ops = { .owner = THIS_MODULE };
+/* Under disk->open_mutex. */
+static int disk_open(mxk_open_what what, mxk_open_mode mode)
+{
+	struct memx_dev *d = mxk_opened_disk(what)->private_data;
 
-int memx_disk_add(struct memx_dev *d, u32 index)
+	return d->closed ? -ENXIO : 0;
+}
+
+static void disk_free(struct gendisk *disk)
+{
+	memx_dev_put(disk->private_data);
+}
+
+static const struct block_device_operations disk_ops = {
+	.owner = THIS_MODULE,
+	.open = disk_open,
+	.free_disk = disk_free,
+};
+
+static int make_tags(struct memx_dev *d)
 {
 	int rc;
 
 	d->tags.ops = &mq_ops;
-	d->tags.nr_hw_queues = 1;
+	d->tags.nr_hw_queues = d->queues;
 	d->tags.queue_depth = DEPTH;
 	d->tags.numa_node = NUMA_NO_NODE;
-	d->tags.cmd_size = sizeof(struct memx_io);
+	d->tags.cmd_size = sizeof(struct memx_request);
 	d->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	d->tags.driver_data = d;
 	rc = blk_mq_alloc_tag_set(&d->tags);
+	d->queues = d->tags.nr_hw_queues;	/* no more than there are CPUs */
+	return rc;
+}
+
+int memx_disk_add(struct memx_dev *d)
+{
+	struct gendisk *disk;
+	int rc = make_tags(d);
+
 	if (rc)
 		return rc;
-	d->disk = mxk_alloc_disk(&d->tags, MEMX_REQ_BYTES, MX_EXTENT >> SECTOR_SHIFT, d);
-	if (IS_ERR(d->disk)) {
-		rc = PTR_ERR(d->disk);
-		goto err_tags;
+	disk = mxk_alloc_disk(&d->tags, MEMX_REQ_BYTES, ZERO_BYTES >> SECTOR_SHIFT, d);
+	if (IS_ERR(disk)) {
+		blk_mq_free_tag_set(&d->tags);
+		return PTR_ERR(disk);
 	}
-	d->disk->fops = &disk_ops;
-	d->disk->private_data = d;
-	snprintf(d->disk->disk_name, DISK_NAME_LEN, "memxblk%u", index);
-	set_capacity(d->disk, mx_vol_size(d->vol) >> SECTOR_SHIFT);
-	set_disk_ro(d->disk, d->read_only);
-	rc = add_disk(d->disk);
-	if (rc)
-		goto err_disk;
-	return 0;
-err_disk:
-	put_disk(d->disk);
-err_tags:
+	kref_get(&d->ref);		/* disk_free */
+	disk->fops = &disk_ops;
+	disk->private_data = d;
+	snprintf(disk->disk_name, DISK_NAME_LEN, "memxblk%u", d->index);
+	set_capacity(disk, memx_volume_size(d->vol) >> SECTOR_SHIFT);
+	set_disk_ro(disk, d->read_only);
+	mutex_lock(&memx_lock);
+	d->disk = disk;
+	mutex_unlock(&memx_lock);
+	rc = device_add_disk(NULL, disk, memx_disk_groups);
+	if (!rc)
+		return 0;
+	mutex_lock(&memx_lock);
+	d->disk = NULL;
+	mutex_unlock(&memx_lock);
+	put_disk(disk);
+	memx_dev_put(d);		/* free_disk is for those that were added */
 	blk_mq_free_tag_set(&d->tags);
 	return rc;
 }
 
+bool memx_disk_close(struct memx_dev *d, bool force, u32 *openers)
+{
+	struct gendisk *disk = d->disk;
+
+	mutex_lock(&disk->open_mutex);
+	*openers = disk_openers(disk);
+	if (force || !*openers)
+		d->closed = true;
+	mutex_unlock(&disk->open_mutex);
+	return d->closed;
+}
+
 void memx_disk_remove(struct memx_dev *d)
 {
-	del_gendisk(d->disk);
-	put_disk(d->disk);
+	struct gendisk *disk = d->disk;
+
+	del_gendisk(disk);
+	mutex_lock(&memx_lock);
+	d->disk = NULL;
+	mutex_unlock(&memx_lock);
+	put_disk(disk);
 	blk_mq_free_tag_set(&d->tags);
 }

@@ -67,6 +67,24 @@ static inline struct gendisk *mxk_alloc_disk(struct blk_mq_tag_set *set, u32 max
 }
 #endif
 
+/* 6.5, "block: pass a gendisk to ->open" and "block: replace fmode_t with a
+ * block-specific type for block open flags". */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+typedef struct gendisk *mxk_open_what;
+typedef blk_mode_t mxk_open_mode;
+static inline struct gendisk *mxk_opened_disk(mxk_open_what disk)
+{
+	return disk;
+}
+#else
+typedef struct block_device *mxk_open_what;
+typedef fmode_t mxk_open_mode;
+static inline struct gendisk *mxk_opened_disk(mxk_open_what bdev)
+{
+	return bdev->bd_disk;
+}
+#endif
+
 /* 6.14, "block: remove BLK_MQ_F_SHOULD_MERGE": merging is what everybody wants. */
 #ifndef BLK_MQ_F_SHOULD_MERGE
 #define BLK_MQ_F_SHOULD_MERGE 0

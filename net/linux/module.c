@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* memx-core.ko: what the other modules use of the core. */
 #include <linux/module.h>
-#include "core/client.h"
+#include "core/client_int.h"
 #include "core/crc32c.h"
+#include "core/desc.h"
 #include "core/server.h"
 #include "net/linux/aes.h"
 #include "net/linux/carrier.h"
@@ -36,6 +37,10 @@ EXPORT_SYMBOL_GPL(mx_vol_size);
 EXPORT_SYMBOL_GPL(mx_vol_submit);
 EXPORT_SYMBOL_GPL(mx_vol_abort);
 EXPORT_SYMBOL_GPL(mx_vol_stats);
+EXPORT_SYMBOL_GPL(mx_vol_desc);
+EXPORT_SYMBOL_GPL(mx_vol_resize);
+EXPORT_SYMBOL_GPL(mx_resize_disown);
+EXPORT_SYMBOL_GPL(mx_name_valid);
 
 static int __init core_init(void)
 {

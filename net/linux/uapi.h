@@ -76,4 +76,100 @@ enum memx_server_state {
 	MEMX_SERVER_LEAVING,		/* asked to stop, holds data, takes nothing new */
 };
 
+#define MEMX_GENL_NAME		"memx"
+#define MEMX_GENL_VERSION	1
+
+/*
+ * ---- memx.ko: family "memx", volumes attached here as block devices ----
+ *
+ * ATTACH, DETACH and RESIZE take time, and generic netlink must not stand still
+ * meanwhile. They are acknowledged as soon as they have been taken up, or refused at
+ * once with extack's text; the outcome comes to the same socket as a message with
+ * the same command and sequence number that has MEMX_A_RESULT and, where that is
+ * not 0, MEMX_A_MESSAGE. A sender that has gone misses it, and nothing else: what it
+ * asked for goes on, and is seen by GET.
+ */
+enum memx_cmd {
+	MEMX_CMD_UNSPEC,
+	/*
+	 * VOLUME, and SERVERS; may have INTERFACE, KEY, NODE_NAME,
+	 * READ_ONLY, TAKE, QUEUES, FAIL_AFTER_MS, TIMEOUT_MS. Its outcome has
+	 * DEVICE too. Needs CAP_NET_ADMIN.
+	 */
+	MEMX_CMD_ATTACH,
+	/*
+	 * VOLUME or DEVICE; may have FORCE. -EBUSY while the device is open.
+	 * With FORCE requests under way end with an error, and those who have it
+	 * open keep a dead device. Also ends an ATTACH under way. Needs
+	 * CAP_NET_ADMIN.
+	 */
+	MEMX_CMD_DETACH,
+	/* A dump: a message for each attached volume. VOLUME or DEVICE: that one. */
+	MEMX_CMD_GET,
+	/* VOLUME or DEVICE, and SIZE; SHRINK if it may become smaller. Needs
+	 * CAP_NET_ADMIN. */
+	MEMX_CMD_RESIZE,
+	__MEMX_CMD_MAX
+};
+
+enum memx_attr {
+	MEMX_A_UNSPEC,
+	MEMX_A_PAD,
+	/* what to attach, and how; those with (get) are also told by GET */
+	MEMX_A_VOLUME,		/* string: name (get) */
+	MEMX_A_DEVICE,		/* string: "memxblk0" (get) */
+	MEMX_A_SERVERS,		/* nest of MEMX_A_SERVER */
+	MEMX_A_SERVER,		/* string: an address as mxk_parse_addr() has it (get: several) */
+	MEMX_A_INTERFACE,	/* string: this network interface only, raw:IF by raw Ethernet (get) */
+	MEMX_A_KEY,		/* string: memx:NAME, a key of type "logon" that the sender
+				 * possesses (net/linux/key.h) */
+	MEMX_A_NODE_NAME,	/* string: what servers call this client; default: the machine */
+	MEMX_A_READ_ONLY,	/* flag (get) */
+	MEMX_A_TAKE,		/* flag: from an owner that is known to be dead */
+	MEMX_A_QUEUES,		/* u32: hardware queues (get) */
+	MEMX_A_FAIL_AFTER_MS,	/* u32: requests fail after so long a silence; 0: never (get) */
+	MEMX_A_TIMEOUT_MS,	/* u32: for attaching */
+	MEMX_A_FORCE,		/* flag */
+	MEMX_A_SIZE,		/* u64: bytes (get) */
+	MEMX_A_SHRINK,		/* flag */
+	/* outcome */
+	MEMX_A_RESULT,		/* u32: 0, or an errno */
+	MEMX_A_MESSAGE,		/* string: what was wrong, and what to do */
+	/* told by GET */
+	MEMX_A_STATE,		/* u32: enum memx_state */
+	MEMX_A_UUID,		/* 16 bytes */
+	MEMX_A_OPENERS,		/* u32 */
+	MEMX_A_INFLIGHT,	/* u32: requests under way */
+	MEMX_A_SEALED,		/* flag: encrypted, by a key */
+	MEMX_A_FENCED,		/* flag: another client has taken the volume */
+	MEMX_A_LEASE,		/* flag: ownership is in force; without it nothing completes */
+	MEMX_A_EPOCH,		/* u32 */
+	MEMX_A_SERVERS_ALL,	/* u32: servers that may hold data */
+	MEMX_A_SERVERS_UP,	/* u32 */
+	MEMX_A_SERVERS_GONE,	/* u32: ended, with what they held */
+	MEMX_A_EXT_PLACED,	/* u64: extents of 1 MiB by where they are */
+	MEMX_A_EXT_LOST,	/* u64 */
+	MEMX_A_EXT_UNKNOWN,	/* u64 */
+	MEMX_A_READS,		/* u64: requests */
+	MEMX_A_WRITES,		/* u64 */
+	MEMX_A_READ_BYTES,	/* u64 */
+	MEMX_A_WRITE_BYTES,	/* u64 */
+	MEMX_A_RETRANSMITS,	/* u64 */
+	MEMX_A_ERRORS,		/* u64: requests that ended with an error */
+	MEMX_A_MEMORY,		/* u64: bytes that the map takes here */
+	__MEMX_A_MAX
+};
+#define MEMX_A_MAX	(__MEMX_A_MAX - 1)
+
+enum memx_state {
+	MEMX_STATE_ATTACHING = 1,
+	MEMX_STATE_ATTACHED,
+	MEMX_STATE_DETACHING,
+	MEMX_STATE_DEAD,	/* detached by force; closing */
+};
+
+#define MEMX_SERVERS_MAX	16u
+#define MEMX_QUEUES_MAX		64u
+#define MEMX_TIMEOUT_MS_MAX	3600000u
+
 #endif

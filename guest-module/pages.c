@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A request's pages as the core's buffer: sent from and received into directly. */
+#include <linux/bio.h>
 #include <linux/highmem.h>
 #include <linux/net.h>
 #include <linux/slab.h>
 #include "core/wire.h"
-#include "guest-module/memx.h"
+#include "guest-module/volume.h"
 
 /* Called for each piece, which lies in one page. False: stop. */
 typedef bool (*piece_fn)(void *arg, struct page *p, u32 off, u32 len);
@@ -22,45 +23,94 @@ static bool walk_copy(const struct memx_copy *c, u32 off, u32 len, piece_fn fn, 
 	return true;
 }
 
-static bool walk_rq(struct request *rq, u32 off, u32 len, piece_fn fn, void *arg)
+static void next_bio(struct memx_cursor *c, const struct bio *bio)
 {
-	struct req_iterator iter;
-	struct bio_vec bv;
+	c->bio = bio;
+	c->vec = bio ? bio->bi_io_vec : NULL;
+	c->iter = bio ? bio->bi_iter : (struct bvec_iter){ 0 };
+}
 
-	rq_for_each_segment(bv, rq, iter) {
+static void rewind(struct memx_request *r)
+{
+	struct memx_cursor *c = &r->cursor;
+
+	c->at = 0;
+	next_bio(c, r->bvec ? NULL : r->bio);
+	if (r->bvec) {
+		c->vec = r->bvec;
+		c->iter = (struct bvec_iter){ .bi_size = (u32)r->len };
+	}
+}
+
+/* To offset @off. Datagrams go through a request from front to back, so it is
+ * mostly where the last one ended. */
+static void seek(struct memx_request *r, u32 off)
+{
+	struct memx_cursor *c = &r->cursor;
+
+	if (!c->vec || off < c->at)
+		rewind(r);
+	while (c->bio && off - c->at >= c->iter.bi_size) {
+		c->at += c->iter.bi_size;
+		next_bio(c, c->bio->bi_next);
+	}
+	bvec_iter_advance(c->vec, &c->iter, off - c->at);
+	c->at = off;
+}
+
+/* [off, off + len) of the request's own pages. Under the lock, for the cursor. */
+static bool walk_pages(struct memx_request *r, u32 off, u32 len, piece_fn fn, void *arg)
+{
+	struct memx_cursor *c = &r->cursor;
+
+	seek(r, off);
+	while (len) {
+		struct bio_vec bv;
 		u32 n;
 
-		if (off >= bv.bv_len) {
-			off -= bv.bv_len;
-			continue;
-		}
-		n = min(bv.bv_len - off, len);
-		if (!fn(arg, bv.bv_page, bv.bv_offset + off, n))
+		if (!c->iter.bi_size)
+			seek(r, c->at);
+		bv = bvec_iter_bvec(c->vec, c->iter);
+		n = min(bv.bv_len, len);
+		if (!fn(arg, bv.bv_page, bv.bv_offset, n))
 			return false;
-		off = 0;
+		bvec_iter_advance(c->vec, &c->iter, n);
+		c->at += n;
 		len -= n;
-		/* Not break: these are two loops, over bios and their pieces. */
-		if (!len)
-			return true;
 	}
 	return true;
 }
 
-static bool walk(struct memx_io *io, u32 off, u32 len, piece_fn fn, void *arg)
+static bool walk(struct memx_request *r, u32 off, u32 len, piece_fn fn, void *arg)
 {
-	return io->copy ? walk_copy(io->copy, off, len, fn, arg) :
-			  walk_rq(memx_rq(io), off, len, fn, arg);
+	return r->copy ? walk_copy(r->copy, off, len, fn, arg) : walk_pages(r, off, len, fn, arg);
 }
 
-bool memx_buf_fits(struct request *rq)
+static bool whole_blocks(const struct bio_vec *vec, struct bvec_iter iter)
 {
-	struct req_iterator iter;
 	struct bio_vec bv;
 
-	rq_for_each_segment(bv, rq, iter)
+	for_each_bvec(bv, vec, iter, iter)
 		if ((bv.bv_offset | bv.bv_len) & (MX_BLOCK - 1))
 			return false;
 	return true;
+}
+
+bool memx_pages_fit(const struct memx_request *r)
+{
+	const struct bio *bio;
+	u64 len = 0;
+
+	if (r->len > MEMX_REQ_BYTES || (r->len | r->off) & (MX_BLOCK - 1))
+		return false;
+	if (r->bvec)
+		return whole_blocks(r->bvec, (struct bvec_iter){ .bi_size = (u32)r->len });
+	for (bio = r->bio; bio && len < r->len; bio = bio->bi_next) {
+		if (!whole_blocks(bio->bi_io_vec, bio->bi_iter))
+			return false;
+		len += bio->bi_iter.bi_size;
+	}
+	return len == r->len;
 }
 
 /* ---- stable copies ---- */
@@ -76,65 +126,65 @@ static bool copy_piece(void *arg, struct page *p, u32 off, u32 len)
 
 /* Under the lock. All of a copy or nothing, so that two requests cannot each hold
  * half of what is left. */
-static bool make_copy(struct memx_io *io)
+static bool make_copy(struct memx_request *r)
 {
-	struct memx_copy *c = io->dev->free_copies;
-	u32 left = (u32)io->core.len;
+	struct memx_copy *c = r->vol->free_copies;
+	u32 left = (u32)r->len;
 
 	if (!c)
 		return false;
-	io->dev->free_copies = c->next;
+	r->vol->free_copies = c->next;
 	for (u32 i = 0; left; i++) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
 		u8 *to = page_address(c->page[i]);
 
-		walk_rq(memx_rq(io), i * PAGE_SIZE, n, copy_piece, &to);
+		walk_pages(r, i * PAGE_SIZE, n, copy_piece, &to);
 		left -= n;
 	}
-	io->copy = c;
+	r->copy = c;
 	return true;
 }
 
-void memx_copy_done(struct memx_io *io)
+void memx_copy_done(struct memx_request *r)
 {
-	struct memx_copy *c = io->copy;
+	struct memx_copy *c = r->copy;
 
 	if (!c)
 		return;
-	io->copy = NULL;
-	c->next = io->dev->free_copies;
-	io->dev->free_copies = c;
+	r->copy = NULL;
+	c->next = r->vol->free_copies;
+	r->vol->free_copies = c;
 }
 
-void memx_copies_exit(struct memx_dev *d)
+void memx_copies_exit(struct memx_volume *v)
 {
-	if (!d->copies)
+	if (!v->copies)
 		return;
 	for (u32 i = 0; i < MEMX_COPIES; i++)
 		for (u32 k = 0; k < MEMX_REQ_PAGES; k++)
-			if (d->copies[i].page[k])
-				put_page(d->copies[i].page[k]);
-	kvfree(d->copies);
-	d->copies = NULL;
+			if (v->copies[i].page[k])
+				put_page(v->copies[i].page[k]);
+	kvfree(v->copies);
+	v->copies = NULL;
 }
 
-int memx_copies_init(struct memx_dev *d)
+int memx_copies_init(struct memx_volume *v)
 {
-	d->copies = kvcalloc(MEMX_COPIES, sizeof(*d->copies), GFP_KERNEL);
-	if (!d->copies)
+	v->copies = kvcalloc(MEMX_COPIES, sizeof(*v->copies), GFP_KERNEL);
+	if (!v->copies)
 		return -ENOMEM;
 	for (u32 i = 0; i < MEMX_COPIES; i++) {
-		struct memx_copy *c = &d->copies[i];
+		struct memx_copy *c = &v->copies[i];
 
 		for (u32 k = 0; k < MEMX_REQ_PAGES; k++) {
 			c->page[k] = alloc_page(GFP_KERNEL);
 			if (!c->page[k]) {
-				memx_copies_exit(d);
+				memx_copies_exit(v);
 				return -ENOMEM;
 			}
 		}
-		c->next = d->free_copies;
-		d->free_copies = c;
+		c->next = v->free_copies;
+		v->free_copies = c;
 	}
 	return 0;
 }
@@ -159,12 +209,12 @@ static bool crc_piece(void *arg, struct page *p, u32 off, u32 len)
 static bool buf_crc(void *ctx, void *buf, u32 off, u32 nblocks, const u32 *seeds, u32 *crcs,
 		    bool stable)
 {
-	struct memx_io *io = buf;
+	struct memx_request *r = buf;
 	struct crc_arg a = { seeds, crcs };
 
-	if (stable && !io->copy && !make_copy(io))
+	if (stable && !r->copy && !make_copy(r))
 		return false;
-	return walk(io, off, nblocks * MX_BLOCK, crc_piece, &a);
+	return walk(r, off, nblocks * MX_BLOCK, crc_piece, &a);
 }
 
 struct put_arg { const u8 *src; const u32 *seeds, *crcs; };
@@ -188,10 +238,9 @@ static bool put_piece(void *arg, struct page *p, u32 off, u32 len)
 static bool buf_put(void *ctx, void *buf, u32 off, const void *src, u32 nblocks,
 		    const u32 *seeds, const u32 *crcs)
 {
-	struct memx_io *io = buf;
 	struct put_arg a = { src, seeds, crcs };
 
-	return walk_rq(memx_rq(io), off, nblocks * MX_BLOCK, put_piece, &a);
+	return walk_pages(buf, off, nblocks * MX_BLOCK, put_piece, &a);
 }
 
 static bool zero_piece(void *arg, struct page *p, u32 off, u32 len)
@@ -202,10 +251,10 @@ static bool zero_piece(void *arg, struct page *p, u32 off, u32 len)
 
 static void buf_zero(void *ctx, void *buf, u32 off, u32 len)
 {
-	walk_rq(memx_rq(buf), off, len, zero_piece, NULL);
+	walk_pages(buf, off, len, zero_piece, NULL);
 }
 
-void memx_buf_port(struct mx_port *p)
+void memx_pages_port(struct mx_port *p)
 {
 	p->buf_crc = buf_crc;
 	p->buf_put = buf_put;
@@ -237,4 +286,4 @@ static void copy(u8 *dst, void *buf, u32 off, u32 len)
 	walk(buf, off, len, copy_piece, &dst);
 }
 
-const struct mxk_buf_ops memx_buf_ops = { .add = add, .copy = copy };
+const struct mxk_buf_ops memx_pages_ops = { .add = add, .copy = copy };
