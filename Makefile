@@ -63,7 +63,8 @@ $(B)/obj/%.o: %.c | deps-build
 	@echo "  CC      $<"
 	@$(CC) $(ALLFLAGS) $(EXTRA_C) -c -o $@ $<
 $(B)/obj/tools/%.o: EXTRA_C = $(GLIB_C)
-$(B)/obj/tools/memxctl_nl.o $(B)/obj/tools/memxctl_host.o: EXTRA_C = $(GLIB_C) $(NL_C)
+$(B)/obj/tools/memxctl_nl.o $(B)/obj/tools/memxctl_host.o $(B)/obj/tools/memxctl_kernel.o \
+$(B)/obj/tools/memxctl_attach.o: EXTRA_C = $(GLIB_C) $(NL_C)
 $(B)/memxctl: EXTRA_L = $(NL_L)
 
 $(B)/libmemx.a: $(LIBOBJ)
@@ -92,7 +93,14 @@ $(B)/tests/test_%: $(B)/san/tests/unit/test_%.o $(B)/san/libmemx.a
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(SAN) -o $@ $^ -lcmocka $(GCRYPT)
-units: $(addprefix $(B)/tests/,$(UNITS))
+# Parts of the tools.
+TOOLTESTS := $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/test_*.c))
+$(B)/san/tools/%.o $(B)/san/tests/tools/%.o: STD += $(GLIB_C)
+$(B)/tests/test_table: $(B)/san/tests/tools/test_table.o $(B)/san/tools/memxctl_table.o $(B)/san/libmemx.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(SAN) -o $@ $^ $(GLIB_L) -lcmocka $(GCRYPT)
+units: $(addprefix $(B)/tests/,$(UNITS) $(TOOLTESTS))
 unit-check: units
 	@tests/run-tap $(addprefix $(B)/tests/,$(UNITS))
 

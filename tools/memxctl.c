@@ -11,6 +11,8 @@
 #include "net/posix/key.h"
 #include "tools/memxctl.h"
 
+#define TIMEOUT		5	/* seconds */
+
 static const char usage[] =
 	"Usage: memxctl [OPTION...] COMMAND\n"
 	"\n"
@@ -31,6 +33,10 @@ static const char usage[] =
 	"  keygen                           a new key for a pool\n"
 	"\n"
 	"Commands for the kernel modules:\n"
+	"  attach NAME                      make the volume a block device, /dev/memxblkN\n"
+	"  detach NAME|DEVICE               give it back; with --force also with I/O under way\n"
+	"  attached                         what is attached on this machine\n"
+	"  resize NAME|DEVICE SIZE          change the size of an attached volume\n"
 	"  key load NAME                    give them a key, as memx:NAME\n"
 	"  host start --memory SIZE         make this machine donate memory (memx-server)\n"
 	"  host set                         change how much\n"
@@ -205,7 +211,8 @@ static int cmd_keygen(struct ctl *c, int argc, char **argv)
 static const struct command commands[] = {
 	{ "servers", cmd_servers }, { "status", cmd_status }, { "top", cmd_top },
 	{ "metrics", cmd_metrics }, { "volume", cmd_volume }, { "keygen", cmd_keygen },
-	{ "key", cmd_kernel_key }, { "host", cmd_host },
+	{ "key", cmd_kernel_key }, { "host", cmd_host }, { "attach", cmd_attach },
+	{ "detach", cmd_detach }, { "attached", cmd_attached }, { "resize", cmd_resize_device },
 };
 
 static const struct command *find_command(const char *name)
@@ -214,7 +221,7 @@ static const struct command *find_command(const char *name)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
 	die(CTL_USAGE, "there is no command \"%s\"; there are servers, status, top, metrics, volume, "
-	    "keygen, key and host (memxctl --help)", name);
+	    "keygen, attach, detach, attached, resize, key and host (memxctl --help)", name);
 }
 
 /* Takes the common options out of argv, wherever they stand. */
@@ -243,13 +250,16 @@ static void common_options(struct ctl *c, int *argc, char ***argv)
 		printf("memxctl %s, protocol %u.%u\n", MEMX_VERSION, MX_PROTO_MAJOR, MX_PROTO_MINOR);
 		exit(CTL_OK);
 	}
+	c->timeout_given = c->timeout >= 0;
+	if (!c->timeout_given)
+		c->timeout = TIMEOUT;
 	if (!(c->timeout > 0 && c->timeout <= 3600))
 		die(CTL_USAGE, "--timeout must be from 0 to 3600 seconds");
 }
 
 int main(int argc, char **argv)
 {
-	struct ctl c = { .timeout = 5 };
+	struct ctl c = { .timeout = -1 };
 	const struct command *cmd;
 	int rc;
 

@@ -20,6 +20,7 @@ struct ctl {
 	/* common options */
 	char **servers, *interface, *key_file;
 	double timeout;			/* seconds, for servers to answer */
+	bool timeout_given;
 	gboolean json;
 	GPtrArray *pool;		/* struct server *, by name, after pool_collect() */
 	GHashTable *silent;		/* ids of servers that were waited for in vain */
@@ -65,6 +66,12 @@ const char *server_state(const struct server *s);		/* up, leaving, silent, refus
 int cmd_servers(struct ctl *c, int argc, char **argv);
 int cmd_top(struct ctl *c, int argc, char **argv);
 
+/* ---- memxctl_attach.c ---- */
+int cmd_attach(struct ctl *c, int argc, char **argv);
+int cmd_detach(struct ctl *c, int argc, char **argv);
+int cmd_attached(struct ctl *c, int argc, char **argv);
+int cmd_resize_device(struct ctl *c, int argc, char **argv);
+
 /* ---- memxctl_key.c ---- */
 int cmd_kernel_key(struct ctl *c, int argc, char **argv);
 
@@ -98,6 +105,9 @@ GArray *volumes_list(struct ctl *c, int *rc, char **err);	/* struct mx_list_entr
 
 /* ---- memxctl_volume.c ---- */
 int cmd_volume(struct ctl *c, int argc, char **argv);
+/* What was typed: end with CTL_USAGE and a sentence if it cannot be. */
+void check_name(const char *name);
+u64 check_size(const char *text);
 void uuid_str(const u8 uuid[MX_UUID], char out[37]);
 
 /* ---- memxctl_report.c ---- */

@@ -22,7 +22,7 @@
 /* ---- answers ---- */
 
 /* The kernel's sentence stands behind the request that it gives back with an error. */
-static char *sentence(const struct nlmsgerr *e)
+char *nlc_sentence(const struct nlmsgerr *e)
 {
 	const struct nlmsghdr *h = (const void *)((const char *)e - NLMSG_HDRLEN);
 	size_t off = sizeof *e, len = h->nlmsg_len - NLMSG_HDRLEN;
@@ -42,7 +42,7 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
 {
 	struct nlc *c = arg;
 
-	c->said = sentence(e);
+	c->said = nlc_sentence(e);
 	if (!c->said)
 		c->said = g_strdup(e->error == -EPERM ? "only root (CAP_NET_ADMIN) may do that" :
 							strerror(-e->error));

@@ -31,6 +31,10 @@ struct nl_msg *nlc_request(struct nlc *c, u8 cmd, int flags);
  */
 int nlc_run(struct nlc *c, struct nl_msg *m, void (*reply)(struct nlattr **, void *), void *user);
 
+/* What the kernel says with an error: g_free it; NULL: nothing. For callers with
+ * callbacks of their own. */
+char *nlc_sentence(const struct nlmsgerr *e);
+
 /*
  * Reads a key file and puts the key where only this process's requests find it (its
  * process keyring), under the description written to @desc. Ends memxctl (CTL_KEY)

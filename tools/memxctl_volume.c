@@ -18,14 +18,14 @@ void uuid_str(const u8 u[MX_UUID], char out[37])
 
 /* ---- what was typed ---- */
 
-static void check_name(const char *name)
+void check_name(const char *name)
 {
 	if (!mx_name_valid(name))
 		die(CTL_USAGE, "\"%.80s\" is not a volume's name; names are 1 to %u of A-Z a-z 0-9 . _ : + @ - "
 		    "and, inside, /, and do not start with - or .", name, MX_NAME_MAX);
 }
 
-static u64 check_size(const char *text)
+u64 check_size(const char *text)
 {
 	char *err = NULL;
 	u64 size;

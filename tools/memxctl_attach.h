@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Between memxctl_attach.c and memxctl_boot.c. */
+#ifndef MEMX_TOOLS_MEMXCTL_ATTACH_H
+#define MEMX_TOOLS_MEMXCTL_ATTACH_H
+
+#include "tools/memxctl.h"
+#include "tools/memxctl_kernel.h"
+
+/* memxctl_attach.c */
+/* Ends with a sentence if there is no module; with @load it is let be loaded. */
+void connect_kernel(bool load);
+/* @c says where the pool is, @k the rest but servers, interface and key. As kernel_attach(). */
+int attach_volume(struct ctl *c, struct kernel_attach *k, char *device, char **err);
+void print_attached(const struct ctl *c, const char *volume, const char *device);
+/* All that are attached, struct kernel_dev; ends with a sentence on failure. */
+GArray *list_kernel(void);
+
+/* memxctl_boot.c: what the table of volumes says, of one or all (NULL) */
+int table_attach(struct ctl *c, const char *name);
+int table_detach(const char *name);
+/* How many arguments are wanted: 0 or 1 after --table, else 1. */
+int table_wants(int argc, char **argv);
+
+#endif
