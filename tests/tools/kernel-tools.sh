@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What user space has for the kernel modules, without one: memxctl's errors, completion, the
+# units that attach at boot, what is installed. (With one: tests/vm/cases/040-attach.)
+set -eu
+cd "$(dirname "$0")/../.."
+. tests/e2e/lib.sh
+[ -x "$pool_memxctl" ] || skip_all "memxctl is not built (make builds it)"
+
+# gives STATUS WORDS COMMAND...
+gives() {
+	local want=$1 words=$2 output status=0
+	shift 2
+	output=$("$@" 2>&1) || status=$?
+	echo "status $status: $output"
+	[ "$status" = "$want" ] && grep -q -- "$words" <<<"$output"
+}
+
+# completes "WORD..." TO...
+completes() {
+	local want COMP_WORDS COMP_CWORD COMPREPLY
+	mapfile -t COMP_WORDS < <(printf '%s\n' $1)
+	[[ $1 != *" " ]] || COMP_WORDS+=("")
+	shift
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	want=$*
+	_memxctl 2>/dev/null || :
+	echo "completes to: ${COMPREPLY[*]}"
+	[ "${COMPREPLY[*]}" = "$want" ]
+}
+
+memxctl() {
+	case $* in
+	attached) printf '%s\n' "DEVICE VOLUME SIZE" "memxblk0 vm1 1G" ;;
+	*) printf '%s\n' "NAME SIZE" "vm1 1G" "vm2 1G" ;;
+	esac
+}
+
+test_without_module() {
+	check "nothing is attached without the module" gives 1 "modprobe memx" "$pool_memxctl" attached
+	check "nor can it be detached" gives 1 "module memx is not loaded" "$pool_memxctl" detach v1
+	check "a name that cannot be" gives 2 "is not a volume's name" "$pool_memxctl" attach ./v1
+	check "no name" gives 2 "takes 1 argument (NAME), but 0 were given" "$pool_memxctl" attach
+	check "too many queues" gives 2 "--queues must be from 1 to 64" "$pool_memxctl" attach --queues 65 v1
+	check "a time that cannot be" gives 2 "--fail-after must be" "$pool_memxctl" attach --fail-after=-1 v1
+	check "a size that cannot be" gives 2 "multiple of 512" "$pool_memxctl" resize v1 1000
+}
+
+test_table() {
+	export MEMX_VOLUMES=$work/volumes
+	check "no table" gives 1 "No such file" "$pool_memxctl" attach --table
+	echo "v1 swop" >"$work/volumes"
+	check "an option that there is not" gives 2 "volumes, line 1: there is no option" "$pool_memxctl" attach --table
+	cp packaging/volumes "$work/volumes"
+	check "the packaged table is understood and empty" gives 1 "module memx" "$pool_memxctl" detach --table
+}
+
+generated() {
+	local root=$work/root
+	rm -rf "$root"
+	mkdir -p "$root"
+	sed "s|@PREFIX@|/usr|" packaging/memx-generator.in >"$work/generator"
+	printf '%s\n' "# none" "" "vm1-swap swap=5" "  a/b	server=10.0.0.1" "off read-only,noauto" >"$work/volumes"
+	printf 'last' >>"$work/volumes"
+	MEMX_VOLUMES=$work/volumes sh "$work/generator" "$root" "$root" "$root" || return 1
+	(cd "$root" && find . -type l -printf '%P %l\n' | sort) | tee "$work/links"
+	diff - "$work/links" <<'LINKS'
+remote-fs.target.wants/memx-volume@a-b.service /usr/lib/systemd/system/memx-volume@.service
+remote-fs.target.wants/memx-volume@last.service /usr/lib/systemd/system/memx-volume@.service
+remote-fs.target.wants/memx-volume@vm1\x2dswap.service /usr/lib/systemd/system/memx-volume@.service
+LINKS
+}
+
+no_table_no_units() {
+	MEMX_VOLUMES=$work/nothing sh "$work/generator" "$work/none" "$work/none" "$work/none" && [ ! -e "$work/none" ]
+}
+
+# With the program where the unit says, and the units that it names.
+unit_is_valid() {
+	local units=$work/units output
+	mkdir -p "$units" "$work/bin"
+	printf '#!/bin/sh\n' >"$work/bin/memxctl"
+	chmod 755 "$work/bin/memxctl"
+	sed "s|@PREFIX@|$work|" packaging/memx-volume@.service.in >"$units/memx-volume@.service"
+	output=$(systemd-analyze verify --man=no "$units/memx-volume@vm1.service" 2>&1) || {
+		echo "$output"
+		return 1
+	}
+	echo "$output"
+	! grep "memx-volume" <<<"$output"
+}
+
+test_units() {
+	if ! command -v systemd-escape >/dev/null; then
+		ok "units # SKIP systemd is not installed"
+		return
+	fi
+	check "a unit for each line but noauto's" generated
+	check "no table, no unit" no_table_no_units
+	check "the unit is valid" unit_is_valid
+}
+
+test_completion() {
+	# shellcheck source=packaging/completions/memxctl
+	. packaging/completions/memxctl
+	export MEMX_MODULE_DIR=/
+	check "commands with a module" completes "memxctl a" attach attached
+	check "volumes to attach" completes "memxctl attach v" vm1 vm2
+	check "what can be detached" completes "memxctl detach " vm1 memxblk0
+	check "options of attach" completes "memxctl attach --f" --fail-after --force
+	check "a value is not a word" completes "memxctl attach --queues 2 vm2" vm2
+	MEMX_MODULE_DIR=/nothing
+	if ! modinfo -n memx >/dev/null 2>&1; then
+		check "none without" completes "memxctl a" ""
+	fi
+}
+
+installed() {
+	local dest=$work/dest f
+	PREFIX=/usr DESTDIR=$dest B=build tools/install-files >"$work/install.log" 2>&1 || {
+		cat "$work/install.log"
+		return 1
+	}
+	for f in etc/memx/volumes usr/lib/systemd/system/memx-volume@.service usr/lib/udev/rules.d/65-memx.rules; do
+		[ -r "$dest/$f" ] || { echo "no $f"; return 1; }
+	done
+	[ -x "$dest/usr/lib/systemd/system-generators/memx-generator" ] &&
+		! grep -r '@[A-Z]*@' "$dest/usr/lib/systemd" &&
+		grep -q '^ExecStart=/usr/bin/memxctl attach' "$dest/usr/lib/systemd/system/memx-volume@.service"
+}
+
+test_without_module
+test_table
+test_units
+test_completion
+check "all of it is installed" installed
+tap_done
