@@ -31,7 +31,7 @@ NL_C      = $(shell $(PKG) --cflags libnl-genl-3.0)
 NL_L      = $(shell $(PKG) --libs libnl-genl-3.0)
 GLIB_L    = $(shell $(PKG) --libs glib-2.0 gio-unix-2.0 json-glib-1.0)
 
-.PHONY: all help deps-% kmod demo demo-kernel check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench install deb \
+.PHONY: all help deps-% kmod demo demo-kernel check check-quick check-long check-vm-long check-debug-kernel sim fuzz bench bench-vm install deb \
 	qemu-module units unit-check freestanding clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -50,6 +50,7 @@ help:
 #: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
 #: make fuzz TIME=s              every decoder's fuzzer for that long
 #: make bench      measurements beside NBD and the bare exchange
+#: make bench-vm   the kernel modules beside NVMe/TCP, nbd, AoE (ROUNDS=n; needs a quiet machine)
 #: make kmod       the kernel modules, for the newest kernel whose headers are here (KDIR=: another)
 #: make install PREFIX= DESTDIR= ; make deb
 
@@ -170,6 +171,8 @@ check-debug-kernel: deps-build deps-test all
 	@VM_SUITE=debug tests/vm/suite
 bench: deps-build deps-bench all qemu-module $(B)/sim
 	@tests/bench/run
+bench-vm: deps-build deps-bench-vm all
+	@tests/vm/bench $(if $(ROUNDS),--rounds $(ROUNDS))
 
 install: all
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" B="$(B)" tools/install-files
