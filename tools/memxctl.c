@@ -105,6 +105,28 @@ void die_errno(int rc, char *err)
 	die(code, "%s", err && *err ? err : strerror(-rc));
 }
 
+void ctl_options(const GOptionEntry *entries, const char *group, const char *summary,
+		 const char *args, int want, int *argc, char ***argv)
+{
+	GOptionContext *o = g_option_context_new(args);
+	char *prog = g_strdup_printf("memxctl %s%s", group, (*argv)[0]);
+	GError *e = NULL;
+
+	g_set_prgname(prog);
+	g_option_context_set_summary(o, summary);
+	if (entries)
+		g_option_context_add_main_entries(o, entries, NULL);
+	g_option_context_set_description(o, "For --server, --key-file, --json and others see memxctl --help.\n");
+	if (!g_option_context_parse(o, argc, argv, &e))
+		die(CTL_USAGE, "%s; see %s --help", e->message, prog);
+	if (*argc - 1 != want)
+		die(CTL_USAGE, "%s takes %d argument%s (%s), but %d %s given; see %s --help", prog, want,
+		    want == 1 ? "" : "s", want ? args : "none", *argc - 1, *argc == 2 ? "was" : "were",
+		    prog);
+	g_option_context_free(o);
+	g_free(prog);
+}
+
 static void print_log(void *user, int level, const char *line)
 {
 	if (level <= MX_LOG_ERR)

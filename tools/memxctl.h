@@ -31,6 +31,10 @@ struct ctl {
 void die(int code, const char *fmt, ...) G_GNUC_PRINTF(2, 3) G_GNUC_NORETURN;
 /* Takes a sentence of the library and an -errno of its. */
 void die_errno(int rc, char *err) G_GNUC_NORETURN;
+/* Parses a command's own options; exactly @want arguments, which @args names, must be
+ * left in *argv. (*argv)[0] is the command, @group what comes before it ("" or "volume "). */
+void ctl_options(const GOptionEntry *entries, const char *group, const char *summary,
+		 const char *args, int want, int *argc, char ***argv);
 /* Makes the client and waits for a server, once. */
 void ctl_connect(struct ctl *c);
 /* Runs the client until *@pending is 0, or for @seconds. */

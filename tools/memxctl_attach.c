@@ -13,28 +13,6 @@
 
 /* ---- command line, errors ---- */
 
-static void parse(const GOptionEntry *entries, const char *summary, const char *args, int want,
-		  int *argc, char ***argv)
-{
-	char *prog = g_strdup_printf("memxctl %s", (*argv)[0]);
-	GOptionContext *o = g_option_context_new(args);
-	GError *e = NULL;
-
-	g_set_prgname(prog);
-	g_option_context_set_summary(o, summary);
-	if (entries)
-		g_option_context_add_main_entries(o, entries, NULL);
-	g_option_context_set_description(o, "For --server, --key-file, --json and others see memxctl --help.\n");
-	if (!g_option_context_parse(o, argc, argv, &e))
-		die(CTL_USAGE, "%s; see %s --help", e->message, prog);
-	if (*argc - 1 != want)
-		die(CTL_USAGE, "%s takes %d argument%s (%s), but %d %s given; see %s --help", prog, want,
-		    want == 1 ? "" : "s", want ? args : "none", *argc - 1, *argc == 2 ? "was" : "were",
-		    prog);
-	g_option_context_free(o);
-	g_free(prog);
-}
-
 /* The kernel's errors by memxctl's exit codes. */
 static void G_GNUC_NORETURN fail(const char *what, const char *name, int rc, char *err)
 {
@@ -235,7 +213,7 @@ int cmd_attach(struct ctl *c, int argc, char **argv)
 	};
 	struct kernel_attach k = { 0 };
 
-	parse(entries, "Makes a volume a block device of this machine and prints its name. Waits up to\n"
+	ctl_options(entries, "", "Makes a volume a block device of this machine and prints its name. Waits up to\n"
 	      "--timeout seconds (default 30) for it.", "NAME", table_wants(argc, argv), &argc, &argv);
 	if (table)
 		return table_attach(c, argv[1]);
@@ -266,7 +244,7 @@ int cmd_detach(struct ctl *c, int argc, char **argv)
 	int rc;
 
 	(void)c;
-	parse(entries, "Gives a volume back that is attached here. It waits for its I/O and servers; --force\n"
+	ctl_options(entries, "", "Gives a volume back that is attached here. It waits for its I/O and servers; --force\n"
 	      "ends that too.", "NAME|DEVICE", table_wants(argc, argv), &argc, &argv);
 	if (table)
 		return table_detach(argv[1]);
@@ -290,7 +268,7 @@ int cmd_resize_device(struct ctl *c, int argc, char **argv)
 	int rc;
 
 	(void)c;
-	parse(entries, "Changes the size of a volume that is attached here; its device follows at once.",
+	ctl_options(entries, "", "Changes the size of a volume that is attached here; its device follows at once.",
 	      "NAME|DEVICE SIZE", 2, &argc, &argv);
 	size = check_size(argv[2]);
 	connect_kernel(false);
@@ -387,7 +365,7 @@ int cmd_attached(struct ctl *c, int argc, char **argv)
 	JsonBuilder *b;
 	GArray *all;
 
-	parse(NULL, "Lists the volumes that are block devices of this machine.", NULL, 0, &argc, &argv);
+	ctl_options(NULL, "", "Lists the volumes that are block devices of this machine.", NULL, 0, &argc, &argv);
 	connect_kernel(false);
 	all = list_kernel();
 	if (!c->json) {

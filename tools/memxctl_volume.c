@@ -42,29 +42,6 @@ u64 check_size(const char *text)
 	return size;
 }
 
-/* Parses a subcommand's own options; exactly @want arguments must be left. */
-static void options(const GOptionEntry *entries, const char *summary, const char *args, unsigned want,
-		    int *argc, char ***argv)
-{
-	GOptionContext *o = g_option_context_new(args);
-	char *prog = g_strdup_printf("memxctl volume %s", (*argv)[0]);
-	GError *e = NULL;
-
-	g_set_prgname(prog);
-	g_option_context_set_summary(o, summary);
-	if (entries)
-		g_option_context_add_main_entries(o, entries, NULL);
-	g_option_context_set_description(o, "For --server, --key-file, --json and others see memxctl --help.\n");
-	if (!g_option_context_parse(o, argc, argv, &e))
-		die(CTL_USAGE, "%s; see %s --help", e->message, prog);
-	if ((unsigned)*argc - 1 != want)
-		die(CTL_USAGE, "%s takes %u argument%s (%s), but %d %s given; see %s --help", prog, want,
-		    want == 1 ? "" : "s", want ? args : "none", *argc - 1, *argc == 2 ? "was" : "were",
-		    prog);
-	g_option_context_free(o);
-	g_free(prog);
-}
-
 static void fail(const char *what, const char *name, int rc, char *err)
 {
 	char *all = err && strstr(err, name) ? g_strdup(err) :
@@ -91,7 +68,7 @@ static int cmd_create(struct ctl *c, int argc, char **argv)
 	u64 size;
 	int rc;
 
-	options(NULL, "Makes a volume. It takes memory only as it is written.", "NAME SIZE", 2, &argc, &argv);
+	ctl_options(NULL, "volume ", "Makes a volume. It takes memory only as it is written.", "NAME SIZE", 2, &argc, &argv);
 	name = argv[1];
 	check_name(name);
 	size = check_size(argv[2]);
@@ -144,7 +121,7 @@ static int cmd_resize(struct ctl *c, int argc, char **argv)
 	u64 old;
 	int rc;
 
-	options(entries, "Changes a volume's size. It must not be in use (its user resizes it then).",
+	ctl_options(entries, "volume ", "Changes a volume's size. It must not be in use (its user resizes it then).",
 		"NAME SIZE", 2, &argc, &argv);
 	a.name = argv[1];
 	check_name(a.name);
@@ -187,7 +164,7 @@ static int cmd_delete(struct ctl *c, int argc, char **argv)
 	char *err = NULL;
 	int rc;
 
-	options(entries, "Deletes a volume and all that is in it.", "NAME", 1, &argc, &argv);
+	ctl_options(entries, "volume ", "Deletes a volume and all that is in it.", "NAME", 1, &argc, &argv);
 	a.name = argv[1];
 	check_name(a.name);
 	a.yes = force;
@@ -213,7 +190,7 @@ static int cmd_recover(struct ctl *c, int argc, char **argv)
 	struct volume *v;
 	int rc;
 
-	options(NULL, "Goes on with what is left of a volume when most of its holders are gone for good.\n"
+	ctl_options(NULL, "volume ", "Goes on with what is left of a volume when most of its holders are gone for good.\n"
 		"What nobody has any more reads as zeros if no surviving holder knows of it, so a\n"
 		"file system on it should be checked. If the holders may come back, wait for them.",
 		"NAME", 1, &argc, &argv);
@@ -266,7 +243,7 @@ static int cmd_list(struct ctl *c, int argc, char **argv)
 	GArray *all;
 	int rc;
 
-	options(NULL, "Lists all volumes of the pool.", NULL, 0, &argc, &argv);
+	ctl_options(NULL, "volume ", "Lists all volumes of the pool.", NULL, 0, &argc, &argv);
 	pool_collect(c);
 	all = volumes_list(c, &rc, &err);
 	if (!all)
@@ -400,7 +377,7 @@ static int cmd_info(struct ctl *c, int argc, char **argv)
 	char *err = NULL;
 	int rc;
 
-	options(NULL, "Shows a volume: its health, its user, and on which servers it is.", "NAME", 1, &argc,
+	ctl_options(NULL, "volume ", "Shows a volume: its health, its user, and on which servers it is.", "NAME", 1, &argc,
 		&argv);
 	check_name(argv[1]);
 	pool_collect(c);
@@ -423,7 +400,7 @@ static int cmd_key(struct ctl *c, int argc, char **argv)
 	struct mx_key pool, k = { .kind = MX_KEY_VOLUME };
 	char text[MXP_KEY_STR], *err = NULL;
 
-	options(NULL, "Prints the key that opens this volume alone, for a guest's host that should hold no\n"
+	ctl_options(NULL, "volume ", "Prints the key that opens this volume alone, for a guest's host that should hold no\n"
 		"more than its own. It is made from the pool's key (--key-file); no server is asked.",
 		"NAME", 1, &argc, &argv);
 	check_name(argv[1]);
