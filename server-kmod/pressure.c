@@ -168,6 +168,5 @@ void server_watch_start(struct server *s)
 
 void server_watch_stop(struct server *s)
 {
-	WRITE_ONCE(s->node.pages.short_of_memory, NULL);
 	cancel_delayed_work_sync(&s->watch);
 }

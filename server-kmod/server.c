@@ -193,14 +193,12 @@ void server_stop(struct server *s)
 {
 	lockdep_assert_held(&host_lock);
 	the_server = NULL;
-	WRITE_ONCE(s->node.pages.short_of_memory, NULL);
 	mxk_stop(&s->node);
+	/* Without host_lock it does nothing; the shrinker, which wakes it, has gone. */
+	server_watch_stop(s);
 	log_counters(s);
 	mx_server_free(s->core);
 	mxk_exit(&s->node);
-	/* It may have been woken by the shrinker until here; without the lock it does
-	 * nothing. */
-	server_watch_stop(s);
 	if (s->pinned)
 		module_put(THIS_MODULE);
 	kvfree(s);

@@ -121,6 +121,9 @@ void mxk_pack_all(struct mxk_node *n, mx_ns now);
 /* ---- port.c, pages.c ---- */
 void mxk_port_init(struct mxk_node *n);
 int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c);
+/* Nothing else uses the pages any more: the store may be freed without the lock. Can be
+ * repeated. Sleeps. */
+void mxk_pages_stop(struct mxk_node *n);
 void mxk_pages_exit(struct mxk_node *n);
 
 #endif

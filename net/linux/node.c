@@ -239,6 +239,7 @@ void mxk_stop(struct mxk_node *n)
 	spin_unlock_bh(&n->lock);
 	close_carrier(n);
 	hrtimer_cancel(&n->timer);
+	mxk_pages_stop(n);
 	if (n->stats.rx_reserve)
 		pr_info("%llu frames came in emergency reserves\n", n->stats.rx_reserve);
 }

@@ -74,7 +74,7 @@ struct mxk_pages {
 	/* Told, if set, when the kernel took pages back below the floor. Called in
 	 * reclaim: it must not allocate or wait. */
 	void (*short_of_memory)(struct mxk_node *n);
-	bool stopping;
+	bool stopping;			/* set once, under node->lock */
 };
 
 struct mxk_stats {
@@ -148,7 +148,8 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c);
  * mxk_init(); sleeps. */
 void mxk_conf_ep(struct mxk_node *n, struct mx_ep_conf *c);
 void mxk_start(struct mxk_node *n);
-/* No more datagrams, no more time; says goodbye to peers first. */
+/* No more datagrams, no more time, no reclaim of pages; says goodbye to peers first. What
+ * stands on the node is then alone with it and needs no lock. */
 void mxk_stop(struct mxk_node *n);
 /* After the server or client was freed. */
 void mxk_exit(struct mxk_node *n);

@@ -56,7 +56,13 @@ static bool host_has_room(const struct mxk_pages *g)
 	return available > 0 && (u64)available > READ_ONCE(g->floor_pages);
 }
 
-/* ---- what the core calls, under node->lock ---- */
+/* ---- what the core calls, under node->lock; freeing the store, which is after
+ * mxk_pages_stop(), needs no lock ---- */
+
+static void assert_alone(struct mxk_node *n)
+{
+	lockdep_assert(n->pages.stopping || lockdep_is_held(&n->lock));
+}
 
 static void want_refill(struct mxk_pages *g)
 {
@@ -98,6 +104,7 @@ static void port_page_put(void *ctx, void *addr)
 	struct page *p = virt_to_page(addr);
 	u32 most = time_before(jiffies, g->pause_until) ? MXK_PAGES_KEPT : g->target;
 
+	assert_alone(n);
 	g->out--;
 	if (g->nfree < most && page_count(p) == 1 && !g->stopping) {
 		list_add(&p->lru, &g->free);
@@ -168,12 +175,14 @@ void mxk_pages_trim(struct mxk_node *n)
 {
 	struct mxk_pages *g = &n->pages;
 
-	if (host_has_room(g)) {
-		if (READ_ONCE(g->nfree) < g->target / 2 && !g->stopping)
-			queue_work(system_unbound_wq, &g->refill);
-	} else {
+	if (!host_has_room(g)) {
 		give_back(n, U32_MAX);
+		return;
 	}
+	spin_lock_bh(&n->lock);
+	if (g->nfree < g->target / 2)
+		want_refill(g);
+	spin_unlock_bh(&n->lock);
 }
 EXPORT_SYMBOL_GPL(mxk_pages_trim);
 
@@ -234,13 +243,22 @@ int mxk_pages_init(struct mxk_node *n, const struct mxk_conf *c)
 	return rc;
 }
 
-void mxk_pages_exit(struct mxk_node *n)
+void mxk_pages_stop(struct mxk_node *n)
 {
 	struct mxk_pages *g = &n->pages;
 
 	mxk_shrinker_remove(&g->shrinker);
+	spin_lock_bh(&n->lock);
 	g->stopping = true;
+	spin_unlock_bh(&n->lock);
 	cancel_work_sync(&g->refill);
+}
+
+void mxk_pages_exit(struct mxk_node *n)
+{
+	struct mxk_pages *g = &n->pages;
+
+	mxk_pages_stop(n);
 	free_list(&g->free);
 	g->nfree = 0;
 	WARN_ON(g->out);
