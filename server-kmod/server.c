@@ -212,21 +212,27 @@ static void say_leaving(struct server *s, const struct host_only *o, struct netl
 		o->extents, o->volumes, o->bytes >> 20);
 }
 
+/* What it holds from now on can only become less: nothing is taken between the counting
+ * and the end. */
+static void leave(struct server *s, struct host_only *o)
+{
+	mx_ns now = mxk_enter(&s->node);
+
+	if (!s->leaving)
+		mx_server_leave(s->core, now);
+	s->leaving = true;
+	mx_server_only_copies(s->core, &o->volumes, &o->extents, &o->bytes);
+	mxk_leave(&s->node, now);
+}
+
 int server_ask_to_stop(struct server *s, bool discard, struct netlink_ext_ack *ack)
 {
 	struct host_only o;
-	mx_ns now;
 
 	lockdep_assert_held(&host_lock);
-	server_only_copies(s, &o);
+	leave(s, &o);
 	if (o.extents && !discard) {
 		say_leaving(s, &o, ack);
-		if (!s->leaving) {
-			now = mxk_enter(&s->node);
-			mx_server_leave(s->core, now);
-			mxk_leave(&s->node, now);
-			s->leaving = true;
-		}
 		return -EBUSY;
 	}
 	if (o.extents)
