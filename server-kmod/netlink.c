@@ -234,6 +234,8 @@ static struct genl_family family __ro_after_init = {
 	.ops = ops,
 	.n_ops = ARRAY_SIZE(ops),
 	.resv_start_op = MEMX_SERVER_CMD_STOP + 1,
+	/* Starting and stopping take time, and host_lock is enough. */
+	.parallel_ops = true,
 };
 
 int host_netlink_init(void)

@@ -22,6 +22,8 @@
 #define GFP_IDLE	(__GFP_NOWARN | __GFP_NOMEMALLOC)
 /* How long it is not tried again when the host had no room. */
 #define PAUSE		(HZ / 4)
+/* Pages of a store that is freed, until others get a turn. */
+#define FREED_AT_A_TIME	1024u
 
 static struct page *new_page(gfp_t gfp)
 {
@@ -96,7 +98,8 @@ static bool port_page_busy(void *ctx, void *addr)
 	return page_count(virt_to_page(addr)) > 1;
 }
 
-/* One that is busy goes back to the system when the last datagram lets go of it. */
+/* One that is busy goes back to the system when the last datagram lets go of it. A store
+ * that is freed gives back all it has in one go, which on a large host takes a while. */
 static void port_page_put(void *ctx, void *addr)
 {
 	struct mxk_node *n = ctx;
@@ -106,6 +109,8 @@ static void port_page_put(void *ctx, void *addr)
 
 	assert_alone(n);
 	g->out--;
+	if (g->stopping && !(g->out % FREED_AT_A_TIME))
+		cond_resched();
 	if (g->nfree < most && page_count(p) == 1 && !g->stopping) {
 		list_add(&p->lru, &g->free);
 		g->nfree++;
