@@ -46,7 +46,7 @@ MODULE_PARM_DESC(name, "this server's name (default: the machine's)");
 static char *join[MEMX_SERVER_JOIN_MAX];
 static int njoin;
 module_param_array(join, charp, &njoin, 0444);
-MODULE_PARM_DESC(join, "addresses of servers of the pool, A.B.C.D or A.B.C.D:PORT; a few are enough");
+MODULE_PARM_DESC(join, "addresses of servers of the pool, with or without a port; a few are enough");
 
 /* ---- parameters ---- */
 
@@ -66,8 +66,7 @@ static int parse_join(struct host_conf *c)
 {
 	for (int i = 0; i < njoin; i++)
 		if (mxk_parse_addr(join[i], &c->join[c->njoin++])) {
-			pr_err("join has \"%s\"; expected an address such as 10.0.0.1 or 10.0.0.1:7770\n",
-			       join[i]);
+			pr_err("join has \"%s\"; expected " MXK_ADDR_WORDS "\n", join[i]);
 			return -EINVAL;
 		}
 	return 0;

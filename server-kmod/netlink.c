@@ -46,7 +46,7 @@ static int take_join(const struct genl_info *info, struct host_conf *c)
 			return -EINVAL;
 		}
 		if (mxk_parse_addr(text(a), &c->join[c->njoin])) {
-			mxk_nl_error(info->extack, "\"%s\" is not a server's address; expected A.B.C.D or A.B.C.D:PORT",
+			mxk_nl_error(info->extack, "\"%s\" is not a server's address; expected " MXK_ADDR_WORDS,
 				     text(a));
 			return -EINVAL;
 		}
@@ -152,7 +152,7 @@ static int put_state(struct sk_buff *skb, const struct server *s)
 	    (*s->ifname && nla_put_string(skb, MEMX_SERVER_A_INTERFACE, s->ifname)) ||
 	    (s->trusted && nla_put_flag(skb, MEMX_SERVER_A_TRUSTED)) ||
 	    (s->keyed && nla_put_flag(skb, MEMX_SERVER_A_KEYED)) ||
-	    nla_put_u16(skb, MEMX_SERVER_A_PORT, s->node.port_no))
+	    (!s->node.raw && nla_put_u16(skb, MEMX_SERVER_A_PORT, s->node.port_no)))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -126,6 +126,20 @@ err_core:
 	return rc;
 }
 
+static void say_started(const struct server *s)
+{
+	char where[MXK_IFNAME + 32];
+
+	if (s->node.raw)
+		snprintf(where, sizeof(where), "raw Ethernet on %s", s->node.ifname);
+	else
+		snprintf(where, sizeof(where), "%s, UDP port %u",
+			 *s->ifname ? s->ifname : "all interfaces", s->node.port_no);
+	pr_info("server %s (id %016llx) donates %llu MiB, leaves the host %llu MiB, on %s, %s\n",
+		s->id.name, s->id.id, s->memory >> 20, s->floor >> 20, where,
+		s->keyed ? "sessions need the key" : "no key");
+}
+
 int server_start(const struct host_conf *c, struct netlink_ext_ack *ack)
 {
 	struct mx_server_conf conf = { 0 };
@@ -163,10 +177,7 @@ int server_start(const struct host_conf *c, struct netlink_ext_ack *ack)
 		return rc;
 	}
 	the_server = s;
-	pr_info("server %s (id %016llx) donates %llu MiB, leaves the host %llu MiB, on %s, UDP port %u, %s\n",
-		s->id.name, s->id.id, s->memory >> 20, s->floor >> 20,
-		*s->ifname ? s->ifname : "all interfaces", s->node.port_no,
-		s->keyed ? "sessions need the key" : "no key");
+	say_started(s);
 	return 0;
 }
 

@@ -169,7 +169,8 @@ void mxk_pages_trim(struct mxk_node *n);
 
 /* "A.B.C.D", "A.B.C.D:PORT", IPv6 as "X::Y" or "[X::Y]:PORT", or "eth:MAC". -EINVAL. */
 int mxk_parse_addr(const char *text, struct mx_addr *a);
-#define MXK_ADDR_WORDS	"an address such as 10.0.0.1, 10.0.0.1:7770 or [fd00::1]:7770"
+#define MXK_ADDR_WORDS	\
+	"an address such as 10.0.0.1, 10.0.0.1:7770, [fd00::1]:7770 or, by raw Ethernet, eth:52:54:00:12:34:56"
 /* Writes at most MXK_ADDR_STR bytes to @buf and returns it. */
 #define MXK_ADDR_STR	64
 char *mxk_format_addr(const struct mx_addr *a, char *buf);

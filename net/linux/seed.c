@@ -64,7 +64,8 @@ const char *mxk_refusal(enum mx_status st)
 	case MX_ST_BAD_KEY:
 		return "it does not accept the key: it is another pool's, or another volume's, or no key is used there";
 	case MX_ST_NO_KEY:
-		return "it wants its pool's key: give key=" MXK_KEY_DESC;
+		return "it wants its pool's key: give memxctl --key-file FILE (key-file= in "
+		       "/etc/memx/volumes or client.conf), or the module key=" MXK_KEY_DESC;
 	case MX_ST_BAD_VERSION:
 		return "it speaks another version of the protocol; install the same release on both";
 	default:

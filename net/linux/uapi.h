@@ -44,7 +44,7 @@ enum memx_server_attr {
 	MEMX_SERVER_A_TRUSTED,	/* flag: INTERFACE may be served without a key; start, status */
 	MEMX_SERVER_A_KEY,		/* string: memx:NAME, a logon key in the sender's keyrings; start */
 	MEMX_SERVER_A_NAME,		/* string: the server's name; start, status */
-	MEMX_SERVER_A_PORT,		/* u16: UDP port; start, status */
+	MEMX_SERVER_A_PORT,		/* u16: UDP port; start, status (not by raw Ethernet) */
 	MEMX_SERVER_A_JOIN,		/* string, repeated: addresses of servers of the pool; start */
 	MEMX_SERVER_A_DISCARD,	/* flag: stop */
 	MEMX_SERVER_A_STATE,		/* u32: enum memx_server_state; status */
