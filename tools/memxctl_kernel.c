@@ -202,17 +202,48 @@ static int exchange(struct nl_msg *m, struct exchange *x, bool may_interrupt, ch
 
 /* ---- commands ---- */
 
-static void put_what(struct nl_msg *m, const char *what)
-{
-	bool path = g_str_has_prefix(what, "/dev/");
-	const char *name = path ? what + strlen("/dev/") : what;
-	const char by_volume[] = "memx/by-volume/";
+/* A command about one that is attached. */
+struct order {
+	u8 cmd;
+	bool force, shrink;
+	u64 bytes;
+};
 
-	if (path && g_str_has_prefix(name, by_volume))
-		nla_put_string(m, MEMX_A_VOLUME, name + strlen(by_volume));
-	else
-		nla_put_string(m, path || g_str_has_prefix(name, "memxblk") ? MEMX_A_DEVICE :
-			       MEMX_A_VOLUME, name);
+static int give_order(const struct order *o, enum memx_attr by, const char *name, char **err)
+{
+	struct nl_msg *m = message(o->cmd, NLM_F_ACK);
+	struct exchange x = { .cmd = o->cmd };
+
+	nla_put_string(m, by, name);
+	if (o->bytes)
+		nla_put_u64(m, MEMX_A_SIZE, o->bytes);
+	if (o->force)
+		nla_put_flag(m, MEMX_A_FORCE);
+	if (o->shrink)
+		nla_put_flag(m, MEMX_A_SHRINK);
+	return exchange(m, &x, false, err);
+}
+
+static bool like_a_device(const char *word)
+{
+	return g_str_has_prefix(word, "memxblk") && word[7] && !word[7 + strspn(word + 7, "0123456789")];
+}
+
+/* By what somebody typed. */
+static int give_typed(const struct order *o, const char *what, char **err)
+{
+	static const char by_volume[] = "/dev/memx/by-volume/", dev[] = "/dev/";
+	int rc;
+
+	if (g_str_has_prefix(what, by_volume))
+		return give_order(o, MEMX_A_VOLUME, what + strlen(by_volume), err);
+	if (g_str_has_prefix(what, dev))
+		return give_order(o, MEMX_A_DEVICE, what + strlen(dev), err);
+	rc = give_order(o, MEMX_A_VOLUME, what, err);
+	if (rc != -ENODEV || !like_a_device(what))
+		return rc;
+	g_clear_pointer(err, g_free);
+	return give_order(o, MEMX_A_DEVICE, what, err);
 }
 
 static void on_signal(int n)
@@ -250,7 +281,7 @@ int kernel_attach(const struct kernel_attach *a, char *device, char **err)
 	sigaction(SIGTERM, &act, NULL);
 	rc = exchange(m, &x, true, err);
 	if (rc == -EINTR) {
-		kernel_detach(a->volume, true, &ignored);
+		kernel_detach_volume(a->volume, true, &ignored);
 		g_free(ignored);
 		*err = g_strdup("interrupted; it is not attached");
 	}
@@ -260,25 +291,19 @@ int kernel_attach(const struct kernel_attach *a, char *device, char **err)
 
 int kernel_detach(const char *what, bool force, char **err)
 {
-	struct nl_msg *m = message(MEMX_CMD_DETACH, NLM_F_ACK);
-	struct exchange x = { .cmd = MEMX_CMD_DETACH };
+	return give_typed(&(struct order){ .cmd = MEMX_CMD_DETACH, .force = force }, what, err);
+}
 
-	put_what(m, what);
-	if (force)
-		nla_put_flag(m, MEMX_A_FORCE);
-	return exchange(m, &x, false, err);
+int kernel_detach_volume(const char *name, bool force, char **err)
+{
+	return give_order(&(struct order){ .cmd = MEMX_CMD_DETACH, .force = force }, MEMX_A_VOLUME,
+			  name, err);
 }
 
 int kernel_resize(const char *what, u64 bytes, bool shrink, char **err)
 {
-	struct nl_msg *m = message(MEMX_CMD_RESIZE, NLM_F_ACK);
-	struct exchange x = { .cmd = MEMX_CMD_RESIZE };
-
-	put_what(m, what);
-	nla_put_u64(m, MEMX_A_SIZE, bytes);
-	if (shrink)
-		nla_put_flag(m, MEMX_A_SHRINK);
-	return exchange(m, &x, false, err);
+	return give_typed(&(struct order){ .cmd = MEMX_CMD_RESIZE, .bytes = bytes, .shrink = shrink },
+			  what, err);
 }
 
 static int by_device(const void *a, const void *b)

@@ -36,8 +36,10 @@ void kernel_connect(void);
 /* Waits until it is attached; a signal (SIGINT, SIGTERM) ends it, by -EINTR. The device's
  * name ("memxblk0", 32 bytes) in @device. */
 int kernel_attach(const struct kernel_attach *a, char *device, char **err);
-/* @what: a volume's name, or a device's, with or without /dev/. */
+/* @what, as typed: a device with /dev/ before it (or a link of /dev/memx/by-volume), else a
+ * volume, else a device if it is "memxblk" and digits. */
 int kernel_detach(const char *what, bool force, char **err);
+int kernel_detach_volume(const char *name, bool force, char **err);
 int kernel_resize(const char *what, u64 bytes, bool shrink, char **err);
 /* All that are attached, by device: GArray of struct kernel_dev. NULL: -errno in *rc. */
 GArray *kernel_list(int *rc, char **err);
