@@ -40,7 +40,7 @@ static const char load_help[] =
 	"Puts the key of FILE (default: " KEY_FILE ") into the kernel's keyring, as the key of\n"
 	"type logon memx:NAME, in place of one that is there. The kernel modules take it from\n"
 	"there (modprobe memx-server key=memx:NAME ...); user space cannot read it back. It is\n"
-	"in the user's keyring, and linked to the session's, until these go or\n"
+	"in the session's keyring, and linked to the user's, until these go or\n"
 	"`keyctl purge logon memx:NAME`. A module that runs keeps the key it was given.\n";
 
 static int load(struct ctl *c, const char *name)
@@ -54,7 +54,9 @@ static int load(struct ctl *c, const char *name)
 	rc = mxp_key_load(file, &k, &err);
 	if (rc)
 		die(CTL_KEY, "%s", err ? err : strerror(-rc));
-	id = kernel_key_add(&k, name, KEY_SPEC_USER_KEYRING, desc);
+	/* Into the session's keyring first: who possesses a key by that may link it. A service
+	 * has a session of its own, which does not possess what is in the user's keyring. */
+	id = kernel_key_add(&k, name, KEY_SPEC_SESSION_KEYRING, desc);
 	mxp_key_wipe(&k, sizeof k);
 	if (id == -EINVAL)
 		die(CTL_USAGE, "key load: \"%s\" cannot be a key's name; expected 1 to %u characters",
@@ -63,8 +65,9 @@ static int load(struct ctl *c, const char *name)
 		die(CTL_FAILED, "key load: this kernel has no keyrings (CONFIG_KEYS)");
 	if (id < 0)
 		die(CTL_FAILED, "key load: the kernel does not take the key: %s", strerror((int)-id));
-	/* A service's session keyring of its own has no link to the user's. */
-	syscall(SYS_keyctl, KEYCTL_LINK, id, KEY_SPEC_SESSION_KEYRING);
+	if (syscall(SYS_keyctl, KEYCTL_LINK, id, KEY_SPEC_USER_KEYRING) < 0)
+		die(CTL_FAILED, "key load: the key is in the session's keyring, but not in the user's, where "
+		    "other sessions look: %s", strerror(errno));
 	puts(desc);
 	return CTL_OK;
 }

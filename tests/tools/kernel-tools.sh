@@ -71,6 +71,37 @@ remote-fs.target.wants/memx-volume@vm1\x2dswap.service /usr/lib/systemd/system/m
 LINKS
 }
 
+# keyctl_pl CODE ARGUMENT...: perl with the system call.
+keyctl_pl() {
+	perl -e 'sub keyctl { my @a = @_; push @a, 0 while @a < 5; syscall(250, @a) } '"$1" -- "${@:2}"
+}
+
+# In a session without a link to the user's keyring, as a service of systemd has.
+loaded_in_a_session() {
+	(umask 077; "$pool_memxctl" keygen >"$work/key")
+	keyctl_pl '
+		my ($desc, $found) = ("memx:test-$$", "");
+		my ($JOIN, $UNLINK, $SEARCH, %ring) = (1, 9, 10, "session", -3, "user", -4);
+		keyctl($JOIN, 0) >= 0 or die "no session: $!";
+		system($ARGV[0], "--key-file", $ARGV[1], "key", "load", "test-$$") == 0 or exit 1;
+		for my $r (sort keys %ring) {
+			my $id = keyctl($SEARCH, $ring{$r}, "logon", $desc, 0);
+			$found .= "$r " if $id >= 0;
+			keyctl($UNLINK, $id, $ring{$r}) if $id >= 0;
+		}
+		print "found in: $found\n";
+		exit($found ne "session user ");
+	' "$pool_memxctl" "$work/key"
+}
+
+test_key() {
+	if keyctl_pl 'exit(keyctl(0, -4, 1) < 0)'; then
+		check "a key is loaded for this session and others" loaded_in_a_session
+	else
+		ok "a key is loaded # SKIP no keyrings here"
+	fi
+}
+
 no_table_no_units() {
 	MEMX_VOLUMES=$work/nothing sh "$work/generator" "$work/none" "$work/none" "$work/none" && [ ! -e "$work/none" ]
 }
@@ -131,6 +162,7 @@ installed() {
 
 test_without_module
 test_table
+test_key
 test_units
 test_completion
 check "all of it is installed" installed
