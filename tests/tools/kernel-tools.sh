@@ -102,6 +102,21 @@ test_key() {
 	fi
 }
 
+# Lines as Windows ends them, and a name that is too long when it is escaped.
+odd_lines() {
+	local root=$work/odd long
+	long=$(printf '+%.0s' {1..62})
+	printf '%s\r\n' "off noauto" "" "v1 swap" "v2" >"$work/volumes"
+	printf '%s\n' "x$long swap" "v3" >>"$work/volumes"
+	mkdir -p "$root"
+	MEMX_VOLUMES=$work/volumes sh "$work/generator" "$root" "$root" "$root" 2>"$work/complaint" || return 1
+	cat "$work/complaint"
+	(cd "$root" && find . -type l -printf '%f ') | tee "$work/links"
+	[ "$(tr ' ' '\n' <"$work/links" | sort | xargs)" = \
+		"memx-volume@v1.service memx-volume@v2.service memx-volume@v3.service" ] &&
+		grep -q "\"x$long\" .* too long" "$work/complaint"
+}
+
 no_table_no_units() {
 	MEMX_VOLUMES=$work/nothing sh "$work/generator" "$work/none" "$work/none" "$work/none" && [ ! -e "$work/none" ]
 }
@@ -127,6 +142,7 @@ test_units() {
 		return
 	fi
 	check "a unit for each line but noauto's" generated
+	check "odd lines make no odd units" odd_lines
 	check "no table, no unit" no_table_no_units
 	check "the unit is valid" unit_is_valid
 }
