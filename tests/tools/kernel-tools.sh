@@ -176,10 +176,23 @@ installed() {
 		grep -q '^ExecStart=/usr/bin/memxctl attach' "$dest/usr/lib/systemd/system/memx-volume@.service"
 }
 
+# DKMS matches a kernel's release so.
+built_for() {
+	local BUILD_EXCLUSIVE_KERNEL release
+	eval "$(grep '^BUILD_EXCLUSIVE_KERNEL=' packaging/debian/memx-dkms.dkms)"
+	for release in 6.1.0-41-amd64 6.12.57+deb13-amd64 6.9.7 6.14-rt; do
+		[[ $release =~ $BUILD_EXCLUSIVE_KERNEL ]] || { echo "not for $release"; return 1; }
+	done
+	for release in 5.10.0-30-amd64 6.0.12 6.15.1 6.16.3+deb13-amd64 6.19.0 7.0.1 6.100.1 16.1.0; do
+		[[ ! $release =~ $BUILD_EXCLUSIVE_KERNEL ]] || { echo "for $release"; return 1; }
+	done
+}
+
 test_without_module
 test_table
 test_key
 test_units
 test_completion
 check "all of it is installed" installed
+check "DKMS builds for kernels that are known, and no others" built_for
 tap_done
