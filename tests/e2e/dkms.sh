@@ -73,6 +73,10 @@ scripts_unload_nothing() {
 	! grep -nE 'rmmod|modprobe|insmod|systemctl|invoke' "$work"/control/*
 }
 
+has_a_manual_page() {
+	dpkg-deb -c "${debs[0]}" | grep ' ./usr/share/man/man4/memx.4.gz$'
+}
+
 # A higher version of the package, of which a source file differs.
 newer_package() {
 	local tree=$work/newer
@@ -116,6 +120,7 @@ dkms_test() {
 		check "one of them has the modules' source" the_source_package "$release"
 		the_source_package "$release" >/dev/null
 		check "its scripts unload nothing" scripts_unload_nothing
+		check "the modules' manual page is in it" has_a_manual_page
 		if step "there is a clean root of $release" "$work/root.log" \
 			prepare_root "$release" linux-headers-amd64; then
 			box_start_plain "$release"

@@ -262,6 +262,7 @@ test_contents() {
 	check "configuration files are marked as such" conffiles_are_listed
 	check "copyright and changelog are there" documents_are_there
 	check "each program has its manual page" programs_have_manuals
+	check "and so has the whole, with memxctl" has memxctl /usr/share/man/man7/memx.7.gz -rw-r--r--
 	check "binaries are hardened, stripped and know no paths" binaries_are_sound
 	check "maintainer scripts are sound" scripts_are_sound
 	if command -v systemd-analyze >/dev/null; then

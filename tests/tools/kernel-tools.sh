@@ -188,11 +188,25 @@ built_for() {
 	done
 }
 
+# Every parameter, attribute and trace point of the modules is in memx(4).
+page_is_whole() {
+	local name names
+	names=$(sed -n 's/^module_param\(_array\)\?(\([a-z_]*\),.*/Cm \2=/p' net/linux/*.c server-kmod/*.c guest-module/*.c
+		sed -n 's/^\(FIGURE\|ATTR\)(\([a-z_]*\),.*/\2\\>/p; s/^static DEVICE_ATTR_RO(\([a-z]*\)).*/\1\\>/p' \
+			server-kmod/main.c guest-module/sysfs.c
+		sed -n 's/^\(TRACE_EVENT(\|DEFINE_EVENT([a-z_]*, \)\([a-z_]*\),.*/\2\\>/p' guest-module/trace.h)
+	[ "$(wc -l <<<"$names")" -ge 45 ] || { echo "only found: $names"; return 1; }
+	while read -r name; do
+		grep -q "^\.It .*\<$name" docs/man/memx.4 || { echo "no $name"; return 1; }
+	done <<<"$names"
+}
+
 test_without_module
 test_table
 test_key
 test_units
 test_completion
 check "all of it is installed" installed
+check "memx(4) has all parameters, attributes and trace points" page_is_whole
 check "DKMS builds for kernels that are known, and no others" built_for
 tap_done
