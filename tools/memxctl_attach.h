@@ -17,6 +17,7 @@ GArray *list_kernel(void);
 
 /* memxctl_boot.c: what the table of volumes says, of one or all (NULL) */
 int table_attach(struct ctl *c, const char *name);
+/* One that is named is detached whatever the table says; it is well if it is not attached. */
 int table_detach(const char *name);
 /* How many arguments are wanted: 0 or 1 after --table, else 1. */
 int table_wants(int argc, char **argv);

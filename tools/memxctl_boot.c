@@ -127,7 +127,8 @@ static bool swaps(const char *device)
 	return g_file_get_contents("/proc/swaps", &text, NULL, NULL) && strstr(text, word);
 }
 
-static bool table_detach_one(const struct table_entry *e, const struct kernel_dev *d)
+/* With swapoff before it. The table may be gone or wrong: the kernel says what there is. */
+static bool detach_one(const struct kernel_dev *d)
 {
 	g_autofree char *path = g_strdup_printf("/dev/%s", d->device);
 	const char *off[] = { "swapoff", path, NULL };
@@ -136,33 +137,44 @@ static bool table_detach_one(const struct table_entry *e, const struct kernel_de
 
 	if (swaps(d->device) && !run(off))
 		return false;
-	rc = kernel_detach(e->name, false, &err);
+	rc = kernel_detach_volume(d->volume, false, &err);
 	if (rc)
-		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", e->name, err ? err : strerror(-rc));
+		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", d->volume, err ? err : strerror(-rc));
 	return !rc;
 }
 
-/* In the opposite order. */
+static int detach_named(const char *name)
+{
+	const struct kernel_dev *d = NULL;
+
+	if (kernel_has_module()) {
+		connect_kernel(false);
+		d = attached_as(list_kernel(), name);
+	}
+	if (d)
+		return detach_one(d) ? CTL_OK : CTL_FAILED;
+	fprintf(stderr, "memxctl: volume \"%s\" is not attached here\n", name);
+	return CTL_OK;
+}
+
 int table_detach(const char *name)
 {
-	GPtrArray *table = read_table();
-	bool found = false, good = true;
+	GPtrArray *table;
+	bool good = true;
 	GArray *now;
 
+	if (name)
+		return detach_named(name);
+	table = read_table();
 	connect_kernel(false);
 	now = list_kernel();
+	/* In the opposite order. */
 	for (guint i = table->len; i-- > 0;) {
 		const struct table_entry *e = g_ptr_array_index(table, i);
 		const struct kernel_dev *d = attached_as(now, e->name);
 
-		if (name && strcmp(e->name, name))
-			continue;
-		found = true;
 		if (d)
-			good &= table_detach_one(e, d);
+			good &= detach_one(d);
 	}
-	if (name && !found)
-		die(CTL_NOT_FOUND, "volume \"%s\" is not in %s", name, table_file());
 	return good ? CTL_OK : CTL_FAILED;
 }
-

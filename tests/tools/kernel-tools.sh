@@ -50,6 +50,8 @@ test_table() {
 	export MEMX_VOLUMES=$work/volumes
 	check "no table" gives 1 "No such file" "$pool_memxctl" attach --table
 	echo "v1 swop" >"$work/volumes"
+	check "a volume is given back whatever the table says" gives 0 "\"v1\" is not attached here" \
+		"$pool_memxctl" detach --table v1
 	check "an option that there is not" gives 2 "volumes, line 1: there is no option" "$pool_memxctl" attach --table
 	cp packaging/volumes "$work/volumes"
 	check "the packaged table is understood and empty" gives 1 "module memx" "$pool_memxctl" detach --table
