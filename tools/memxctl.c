@@ -74,35 +74,31 @@ void die(int code, const char *fmt, ...)
 	exit(code);
 }
 
-void die_errno(int rc, char *err)
+int ctl_code(int rc)
 {
-	int code;
-
 	switch (-rc) {
 	case EINVAL:
-		code = CTL_USAGE;
-		break;
+		return CTL_USAGE;
 	case ENOENT:
-		code = CTL_NOT_FOUND;
-		break;
+		return CTL_NOT_FOUND;
 	case EBUSY:
-		code = CTL_IN_USE;
-		break;
+		return CTL_IN_USE;
 	case ENOTRECOVERABLE:
-		code = CTL_DEGRADED;
-		break;
+		return CTL_DEGRADED;
 	case ETIMEDOUT:
 	case EHOSTUNREACH:
-		code = CTL_NO_SERVER;
-		break;
+		return CTL_NO_SERVER;
 	case EKEYREJECTED:
 	case EACCES:
-		code = CTL_KEY;
-		break;
+		return CTL_KEY;
 	default:
-		code = CTL_FAILED;
+		return CTL_FAILED;
 	}
-	die(code, "%s", err && *err ? err : strerror(-rc));
+}
+
+void die_errno(int rc, char *err)
+{
+	die(ctl_code(rc), "%s", err && *err ? err : strerror(-rc));
 }
 
 void ctl_options(const GOptionEntry *entries, const char *group, const char *summary,
@@ -133,23 +129,39 @@ static void print_log(void *user, int level, const char *line)
 		fprintf(stderr, "memxctl: %s\n", line);
 }
 
-void ctl_connect(struct ctl *c)
+int ctl_try_connect(struct ctl *c, char **err)
 {
 	struct memx_opts o = {
 		.servers = (const char *const *)c->servers, .interface = c->interface,
 		.key_file = c->key_file, .log = print_log,
 	};
-	char *err = NULL;
 	int rc;
 
 	if (c->m)
-		return;
-	c->m = memx_new(&o, &err);
-	if (!c->m)
-		die(CTL_USAGE, "%s", err ? err : "not enough memory");
-	rc = memx_wait_servers(c->m, (mx_ns)(c->timeout * 1e9), &err);
-	if (rc)
-		die_errno(rc, err);
+		return CTL_OK;
+	c->m = memx_new(&o, err);
+	if (!c->m) {
+		if (!*err)
+			*err = g_strdup("not enough memory");
+		return CTL_USAGE;
+	}
+	rc = memx_wait_servers(c->m, (mx_ns)(c->timeout * 1e9), err);
+	if (!rc)
+		return CTL_OK;
+	if (!*err)
+		*err = g_strdup(strerror(-rc));
+	memx_free(c->m);
+	c->m = NULL;
+	return ctl_code(rc);
+}
+
+void ctl_connect(struct ctl *c)
+{
+	char *err = NULL;
+	int code = ctl_try_connect(c, &err);
+
+	if (code)
+		die(code, "%s", err);
 }
 
 void ctl_run(struct ctl *c, const unsigned *pending, double seconds)

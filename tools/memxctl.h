@@ -29,6 +29,8 @@ struct ctl {
 /* ---- memxctl.c ---- */
 /* Prints "memxctl: ..." and ends with @code. */
 void die(int code, const char *fmt, ...) G_GNUC_PRINTF(2, 3) G_GNUC_NORETURN;
+/* The exit code for an -errno of the library. */
+int ctl_code(int rc);
 /* Takes a sentence of the library and an -errno of its. */
 void die_errno(int rc, char *err) G_GNUC_NORETURN;
 /* Parses a command's own options; exactly @want arguments, which @args names, must be
@@ -37,6 +39,8 @@ void ctl_options(const GOptionEntry *entries, const char *group, const char *sum
 		 const char *args, int want, int *argc, char ***argv);
 /* Makes the client and waits for a server, once. */
 void ctl_connect(struct ctl *c);
+/* The same, but hands back an exit code and a sentence (g_free); 0: connected. */
+int ctl_try_connect(struct ctl *c, char **err);
 /* Runs the client until *@pending is 0, or for @seconds. */
 void ctl_run(struct ctl *c, const unsigned *pending, double seconds);
 void print_json(JsonBuilder *b);

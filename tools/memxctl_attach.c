@@ -14,25 +14,24 @@
 /* ---- command line, errors ---- */
 
 /* The kernel's errors by memxctl's exit codes. */
-static void G_GNUC_NORETURN fail(const char *what, const char *name, int rc, char *err)
+int kernel_code(int rc)
 {
-	int code;
-
 	switch (-rc) {
 	case ENODEV:
-		code = ENOENT;
-		break;
+		return CTL_NOT_FOUND;
 	case EEXIST:
 	case EALREADY:
-		code = EBUSY;
-		break;
+		return CTL_IN_USE;
 	case ENOKEY:
-		code = EKEYREJECTED;
-		break;
+		return CTL_KEY;
 	default:
-		code = -rc;
+		return ctl_code(rc);
 	}
-	die_errno(-code, g_strdup_printf("cannot %s \"%s\": %s", what, name, err ? err : strerror(-rc)));
+}
+
+static void G_GNUC_NORETURN fail(const char *what, const char *name, int code, const char *err)
+{
+	die(code, "cannot %s \"%s\": %s", what, name, err);
 }
 
 void connect_kernel(bool load)
@@ -110,34 +109,39 @@ static void find_pool(const struct ctl *c, struct where *w)
 		g_ptr_array_add(w->servers, g_strdup("127.0.0.1"));
 }
 
+/* What an interface's announcements say. */
+static int ask_around(struct ctl *c, const struct where *w, GPtrArray *out, char **err)
+{
+	int code;
+
+	c->interface = w->interface;
+	c->key_file = w->key_file;
+	code = ctl_try_connect(c, err);
+	if (code)
+		return code;
+	pool_collect(c);
+	for (guint i = 0; i < c->pool->len && out->len < MEMX_SERVERS_MAX; i++) {
+		const struct server *s = g_ptr_array_index(c->pool, i);
+
+		g_ptr_array_add(out, nlc_address(&s->addr, NULL));
+	}
+	return CTL_OK;
+}
+
 /* Servers' addresses as numbers, for the kernel. Where only an interface was named they are
  * asked for here: announcements are for user space to hear. */
-static char **addresses(struct ctl *c, const struct where *w)
+static int addresses(struct ctl *c, struct where *w, char ***list, char **err)
 {
 	GPtrArray *out = g_ptr_array_new();
-	struct mx_addr a[MXP_ADDR_MAX];
-	char text[MXP_ADDR_STR], *err = NULL;
+	int code = CTL_OK;
 
-	for (guint i = 0; i < w->servers->len; i++) {
-		unsigned n = mxp_addr_parse(w->servers->pdata[i], MX_UDP_PORT, a, MXP_ADDR_MAX, &err);
-
-		if (!n)
-			die(CTL_USAGE, "%s", err);
-		for (unsigned k = 0; k < n && out->len < MEMX_SERVERS_MAX; k++)
-			g_ptr_array_add(out, g_strdup(mxp_addr_str(&a[k], text)));
-	}
-	if (!out->len) {
-		c->interface = w->interface;
-		c->key_file = w->key_file;
-		pool_collect(c);
-		for (guint i = 0; i < c->pool->len && out->len < MEMX_SERVERS_MAX; i++) {
-			const struct server *s = g_ptr_array_index(c->pool, i);
-
-			g_ptr_array_add(out, g_strdup(mxp_addr_str(&s->addr, text)));
-		}
-	}
+	for (guint i = 0; !code && i < w->servers->len; i++)
+		code = nlc_resolve(w->servers->pdata[i], out, MEMX_SERVERS_MAX, &w->interface, err);
+	if (!code && !out->len)
+		code = ask_around(c, w, out, err);
 	g_ptr_array_add(out, NULL);
-	return (char **)g_ptr_array_free(out, FALSE);
+	*list = (char **)g_ptr_array_free(out, FALSE);
+	return code;
 }
 
 /* ---- attach ---- */
@@ -146,7 +150,7 @@ static u32 milliseconds(const char *option, double s)
 {
 	if (!(s >= 0 && s <= 1e6))
 		die(CTL_USAGE, "%s must be from 0 to 1000000 seconds", option);
-	return (u32)(s * 1000);
+	return table_ms(s);
 }
 
 void print_attached(const struct ctl *c, const char *volume, const char *device)
@@ -170,14 +174,21 @@ int attach_volume(struct ctl *c, struct kernel_attach *k, char *device, char **e
 	static char desc[KERNEL_KEY_DESC];
 	struct mx_key key;
 	struct where w;
+	int code, rc;
 
 	find_pool(c, &w);
-	k->servers = addresses(c, &w);
+	code = addresses(c, &w, &k->servers, err);
 	k->interface = w.interface;
 	k->key = w.key_file ? desc : NULL;
-	if (k->key)
-		nlc_hand_over_key(w.key_file, desc, &key);
-	return kernel_attach(k, device, err);
+	if (!code && k->key)
+		code = nlc_hand_over_key(w.key_file, desc, &key, err);
+	if (!code) {
+		rc = kernel_attach(k, device, err);
+		/* What is not there is the interface. */
+		code = !rc ? CTL_OK : rc == -ENODEV ? CTL_USAGE : kernel_code(rc);
+	}
+	g_strfreev(k->servers);
+	return code;
 }
 
 /* ---- attach, detach, resize ---- */
@@ -185,17 +196,17 @@ int attach_volume(struct ctl *c, struct kernel_attach *k, char *device, char **e
 static int attach_named(struct ctl *c, struct kernel_attach *k)
 {
 	char device[32], *err = NULL;
-	int rc = attach_volume(c, k, device, &err);
+	int code = attach_volume(c, k, device, &err);
 
-	if (rc)
-		fail("attach", k->volume, rc, err);
+	if (code)
+		fail("attach", k->volume, code, err);
 	print_attached(c, k->volume, device);
 	return CTL_OK;
 }
 
 int cmd_attach(struct ctl *c, int argc, char **argv)
 {
-	gboolean read_only = FALSE, force = FALSE, table = FALSE;
+	gboolean read_only = FALSE, force = FALSE, table = FALSE, wait = FALSE;
 	double fail_after = 0;
 	int queues = 0;
 	const GOptionEntry entries[] = {
@@ -209,14 +220,20 @@ int cmd_attach(struct ctl *c, int argc, char **argv)
 		  "Also if it seems to be in use: its user is known to be dead", NULL },
 		{ "table", 0, 0, G_OPTION_ARG_NONE, &table,
 		  "As " TABLE_FILE " says; without NAME all that stand there", NULL },
+		{ "wait", 0, 0, G_OPTION_ARG_NONE, &wait,
+		  "With --table NAME: again and again while servers are missing (not for swap)", NULL },
 		{ 0 },
 	};
 	struct kernel_attach k = { 0 };
 
 	ctl_options(entries, "", "Makes a volume a block device of this machine and prints its name. Waits up to\n"
 	      "--timeout seconds (default 30) for it.", "NAME", table_wants(argc, argv), &argc, &argv);
+	if (table && (read_only || force || queues || fail_after != 0))
+		die(CTL_USAGE, "with --table the file says how volumes are attached; see memxctl attach --help");
+	if (wait && !(table && argc > 1))
+		die(CTL_USAGE, "--wait goes with --table NAME; see memxctl attach --help");
 	if (table)
-		return table_attach(c, argv[1]);
+		return table_attach(c, argv[1], wait);
 	check_name(argv[1]);
 	if (queues < 0 || queues > (int)MEMX_QUEUES_MAX)
 		die(CTL_USAGE, "--queues must be from 1 to %u", MEMX_QUEUES_MAX);
@@ -251,7 +268,7 @@ int cmd_detach(struct ctl *c, int argc, char **argv)
 	connect_kernel(false);
 	rc = kernel_detach(argv[1], force, &err);
 	if (rc)
-		fail("detach", argv[1], rc, err);
+		fail("detach", argv[1], kernel_code(rc), err);
 	return CTL_OK;
 }
 
@@ -276,7 +293,7 @@ int cmd_resize_device(struct ctl *c, int argc, char **argv)
 	if (rc == -EPERM && !shrink && err && strstr(err, "smaller"))
 		die(CTL_USAGE, "%s: %s with --shrink", argv[1], err);
 	if (rc)
-		fail("resize", argv[1], rc, err);
+		fail("resize", argv[1], kernel_code(rc), err);
 	return CTL_OK;
 }
 

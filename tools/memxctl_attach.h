@@ -9,14 +9,17 @@
 /* memxctl_attach.c */
 /* Ends with a sentence if there is no module; with @load it is let be loaded. */
 void connect_kernel(bool load);
-/* @c says where the pool is, @k the rest but servers, interface and key. As kernel_attach(). */
+/* @c says where the pool is, @k the rest but servers, interface and key. The device's name in
+ * @device, or another exit code than CTL_OK and a sentence (g_free). */
 int attach_volume(struct ctl *c, struct kernel_attach *k, char *device, char **err);
+/* The exit code for an -errno of the kernel's. */
+int kernel_code(int rc);
 void print_attached(const struct ctl *c, const char *volume, const char *device);
 /* All that are attached, struct kernel_dev; ends with a sentence on failure. */
 GArray *list_kernel(void);
 
 /* memxctl_boot.c: what the table of volumes says, of one or all (NULL) */
-int table_attach(struct ctl *c, const char *name);
+int table_attach(struct ctl *c, const char *name, bool wait);
 /* One that is named is detached whatever the table says; it is well if it is not attached. */
 int table_detach(const char *name);
 /* How many arguments are wanted: 0 or 1 after --table, else 1. */

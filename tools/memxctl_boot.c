@@ -7,13 +7,28 @@
 #include "tools/memxctl_attach.h"
 #include "tools/memxctl_table.h"
 
+/* Between two tries of --wait. */
+#define PAUSE	2	/* seconds */
+
 int table_wants(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "--table"))
-			return argc == 2 ? 0 : 1;
-	return 1;
+	int words = 0;
+	bool table = false;
+
+	for (int i = 1; i < argc; i++) {
+		table |= !strcmp(argv[i], "--table");
+		words += *argv[i] != '-';
+	}
+	return table && !words ? 0 : 1;
 }
+
+/* One exit code for several volumes. */
+static int both(int a, int b)
+{
+	return !a || a == b ? b : !b ? a : CTL_FAILED;
+}
+
+/* ---- the table ---- */
 
 static const char *table_file(void)
 {
@@ -22,20 +37,43 @@ static const char *table_file(void)
 	return other && *other ? other : TABLE_FILE;
 }
 
-static GPtrArray *read_table(void)
+/* All lines that are right, for all volumes or the one that is named; it needs no others.
+ * Ends memxctl if its own is wrong. *code: what the wrong ones make of it all. */
+static GPtrArray *read_table(const char *name, int *code)
 {
-	char *text = NULL, *err = NULL;
+	GPtrArray *all, *errors;
+	char *text = NULL;
 	GError *e = NULL;
-	GPtrArray *all;
 
 	if (!g_file_get_contents(table_file(), &text, NULL, &e))
 		die(CTL_FAILED, "%s", e->message);
-	all = table_parse(text, &err);
-	if (!all)
-		die(CTL_USAGE, "%s, %s", table_file(), err);
+	all = table_parse(text, &errors);
 	g_free(text);
+	for (guint i = 0; i < errors->len; i++) {
+		const struct table_error *x = g_ptr_array_index(errors, i);
+
+		fprintf(stderr, "memxctl: %s, line %u: %s\n", table_file(), x->line, x->what);
+		if (name && !strcmp(x->name, name))
+			exit(CTL_USAGE);
+	}
+	*code = !name && errors->len ? CTL_USAGE : CTL_OK;
+	g_ptr_array_unref(errors);
 	return all;
 }
+
+/* NULL: there is none. */
+static const struct kernel_dev *attached_as(const char *name)
+{
+	GArray *all = list_kernel();
+
+	for (guint i = 0; i < all->len; i++)
+		if (!strcmp(g_array_index(all, struct kernel_dev, i).volume, name))
+			return &g_array_index(all, struct kernel_dev, i);
+	g_array_unref(all);
+	return NULL;
+}
+
+/* ---- swap ---- */
 
 /* Runs a program; its own messages are enough. */
 static bool run(const char *const *words)
@@ -63,63 +101,6 @@ static bool swap_on(const struct table_entry *e, const char *device)
 	return run(make) && run(on);
 }
 
-static bool table_attach_one(const struct ctl *common, const struct table_entry *e)
-{
-	struct ctl c = *common;
-	struct kernel_attach k = {
-		.volume = e->name, .read_only = e->read_only, .queues = (u32)e->queues,
-		.fail_after_ms = (u32)(e->fail_after * 1000), .timeout_ms = (u32)(e->timeout * 1000),
-	};
-	char device[32], *err = NULL;
-	int rc;
-
-	if (e->servers->len || e->interface) {
-		c.servers = g_new0(char *, e->servers->len + 1);
-		memcpy(c.servers, e->servers->pdata, e->servers->len * sizeof(char *));
-		c.interface = e->interface;
-	}
-	if (e->key_file)
-		c.key_file = e->key_file;
-	rc = attach_volume(&c, &k, device, &err);
-	if (rc) {
-		fprintf(stderr, "memxctl: cannot attach \"%s\": %s\n", e->name, err ? err : strerror(-rc));
-		return false;
-	}
-	print_attached(&c, e->name, device);
-	return !e->swap || swap_on(e, device);
-}
-
-/* What is attached already is as it should be. */
-static const struct kernel_dev *attached_as(const GArray *all, const char *name)
-{
-	for (guint i = 0; i < all->len; i++)
-		if (!strcmp(g_array_index(all, struct kernel_dev, i).volume, name))
-			return &g_array_index(all, struct kernel_dev, i);
-	return NULL;
-}
-
-int table_attach(struct ctl *c, const char *name)
-{
-	GPtrArray *table = read_table();
-	bool found = false, good = true;
-	GArray *now;
-
-	connect_kernel(true);
-	now = list_kernel();
-	for (guint i = 0; i < table->len; i++) {
-		const struct table_entry *e = g_ptr_array_index(table, i);
-
-		if (name ? strcmp(e->name, name) : e->noauto)
-			continue;
-		found = true;
-		if (!attached_as(now, e->name))
-			good &= table_attach_one(c, e);
-	}
-	if (name && !found)
-		die(CTL_NOT_FOUND, "volume \"%s\" is not in %s", name, table_file());
-	return good ? CTL_OK : CTL_FAILED;
-}
-
 static bool swaps(const char *device)
 {
 	g_autofree char *text = NULL, *word = g_strdup_printf("/dev/%s ", device);
@@ -127,8 +108,124 @@ static bool swaps(const char *device)
 	return g_file_get_contents("/proc/swaps", &text, NULL, NULL) && strstr(text, word);
 }
 
+/* ---- attaching ---- */
+
+static int attach_entry(const struct ctl *common, const struct table_entry *e, char *device, char **err)
+{
+	struct ctl c = *common;
+	struct kernel_attach k = {
+		.volume = e->name, .read_only = e->read_only, .queues = (u32)e->queues,
+		.fail_after_ms = table_ms(e->fail_after),
+		.timeout_ms = table_ms(!e->timeout && c.timeout_given ? c.timeout : e->timeout),
+	};
+	g_autofree char **servers = NULL;
+	int code;
+
+	if (e->servers->len || e->interface) {
+		c.servers = servers = g_new0(char *, e->servers->len + 1);
+		memcpy(servers, e->servers->pdata, e->servers->len * sizeof(char *));
+		c.interface = e->interface;
+	}
+	if (e->key_file)
+		c.key_file = e->key_file;
+	code = attach_volume(&c, &k, device, err);
+	memx_free(c.m);
+	return code;
+}
+
+/* What need not stay so while machines come up: servers that do not answer, or of which those
+ * that do have not heard of the volume; a name or an interface that is not known. */
+static bool may_pass(int code)
+{
+	return code == CTL_NO_SERVER || code == CTL_DEGRADED || code == CTL_NOT_FOUND || code == CTL_USAGE;
+}
+
+/* Nothing is started after swap: it need not be waited for. */
+static int attach_waiting(const struct ctl *c, const struct table_entry *e, bool wait, char *device)
+{
+	g_autofree char *said = NULL;
+
+	for (;;) {
+		char *err = NULL;
+		int code = attach_entry(c, e, device, &err);
+
+		wait &= may_pass(code) && !e->swap;
+		/* Once, as long as it is the same. */
+		if (code && (!wait || g_strcmp0(err, said)))
+			fprintf(stderr, "memxctl: cannot attach \"%s\": %s%s\n", e->name, err,
+				wait ? "; it is tried again and again" : "");
+		g_free(said);
+		said = err;
+		/* 2 is for what is wrong in the table, which stays so. */
+		if (!wait || !kernel_pause(PAUSE))
+			return code == CTL_USAGE ? CTL_FAILED : code;
+	}
+}
+
+/* One that is there already is as it should be, or is not taken for it. */
+static int keep(const struct table_entry *e, const struct kernel_dev *d)
+{
+	const char *why = NULL;
+
+	if (d->state == MEMX_STATE_ATTACHING)
+		why = "it is being attached just now";
+	else if (d->state != MEMX_STATE_ATTACHED)
+		why = "it is being detached just now";
+	else if (d->fenced)
+		why = "another client has taken it from this machine; memxctl detach --force first";
+	if (!why)
+		return !e->swap || swaps(d->device) || swap_on(e, d->device) ? CTL_OK : CTL_FAILED;
+	fprintf(stderr, "memxctl: cannot attach \"%s\": %s\n", e->name, why);
+	return CTL_IN_USE;
+}
+
+static int attach_one(const struct ctl *c, const struct table_entry *e, bool wait)
+{
+	const struct kernel_dev *d = attached_as(e->name);
+	char device[32], *err = NULL;
+	int code;
+
+	if (d)
+		return keep(e, d);
+	code = attach_waiting(c, e, wait, device);
+	if (code)
+		return code;
+	if (!e->swap || swap_on(e, device)) {
+		print_attached(c, e->name, device);
+		return CTL_OK;
+	}
+	if (kernel_detach_volume(e->name, false, &err))
+		fprintf(stderr, "memxctl: cannot detach \"%s\" again: %s\n", e->name, err);
+	g_free(err);
+	return CTL_FAILED;
+}
+
+int table_attach(struct ctl *c, const char *name, bool wait)
+{
+	const struct table_entry *e;
+	int code;
+	GPtrArray *table = read_table(name, &code);
+
+	if (name) {
+		e = table_find(table, name);
+		if (!e)
+			die(CTL_USAGE, "volume \"%s\" is not in %s", name, table_file());
+		connect_kernel(true);
+		return attach_one(c, e, wait);
+	}
+	connect_kernel(true);
+	for (guint i = 0; i < table->len; i++) {
+		e = g_ptr_array_index(table, i);
+		if (!e->noauto)
+			code = both(code, attach_one(c, e, false));
+	}
+	return code;
+}
+
+/* ---- detaching ---- */
+
 /* With swapoff before it. The table may be gone or wrong: the kernel says what there is. */
-static bool detach_one(const struct kernel_dev *d)
+static int detach_one(const struct kernel_dev *d)
 {
 	g_autofree char *path = g_strdup_printf("/dev/%s", d->device);
 	const char *off[] = { "swapoff", path, NULL };
@@ -136,11 +233,12 @@ static bool detach_one(const struct kernel_dev *d)
 	int rc;
 
 	if (swaps(d->device) && !run(off))
-		return false;
+		return CTL_FAILED;
 	rc = kernel_detach_volume(d->volume, false, &err);
 	if (rc)
-		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", d->volume, err ? err : strerror(-rc));
-	return !rc;
+		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", d->volume, err);
+	g_free(err);
+	return rc ? kernel_code(rc) : CTL_OK;
 }
 
 static int detach_named(const char *name)
@@ -149,10 +247,10 @@ static int detach_named(const char *name)
 
 	if (kernel_has_module()) {
 		connect_kernel(false);
-		d = attached_as(list_kernel(), name);
+		d = attached_as(name);
 	}
 	if (d)
-		return detach_one(d) ? CTL_OK : CTL_FAILED;
+		return detach_one(d);
 	fprintf(stderr, "memxctl: volume \"%s\" is not attached here\n", name);
 	return CTL_OK;
 }
@@ -160,21 +258,19 @@ static int detach_named(const char *name)
 int table_detach(const char *name)
 {
 	GPtrArray *table;
-	bool good = true;
-	GArray *now;
+	int code;
 
 	if (name)
 		return detach_named(name);
-	table = read_table();
+	table = read_table(NULL, &code);
 	connect_kernel(false);
-	now = list_kernel();
 	/* In the opposite order. */
 	for (guint i = table->len; i-- > 0;) {
 		const struct table_entry *e = g_ptr_array_index(table, i);
-		const struct kernel_dev *d = attached_as(now, e->name);
+		const struct kernel_dev *d = attached_as(e->name);
 
 		if (d)
-			good &= detach_one(d);
+			code = both(code, detach_one(d));
 	}
-	return good ? CTL_OK : CTL_FAILED;
+	return code;
 }

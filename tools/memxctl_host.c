@@ -115,7 +115,7 @@ static void check_start(struct ctl *c, const struct typed *t)
 
 static void put_network(struct ctl *c, struct nl_msg *m, const struct typed *t)
 {
-	char desc[KERNEL_KEY_DESC];
+	char desc[KERNEL_KEY_DESC], *err = NULL;
 	struct mx_key k;
 
 	if (t->trusted || c->interface)
@@ -123,7 +123,8 @@ static void put_network(struct ctl *c, struct nl_msg *m, const struct typed *t)
 	if (t->trusted)
 		nla_put_flag(m, MEMX_SERVER_A_TRUSTED);
 	if (c->key_file) {
-		nlc_hand_over_key(c->key_file, desc, &k);
+		if (nlc_hand_over_key(c->key_file, desc, &k, &err))
+			die(CTL_KEY, "%s", err);
 		if (k.kind != MX_KEY_CLUSTER)
 			die(CTL_KEY, "%s has the key of one volume (%s); a server needs the pool's key",
 			    c->key_file, k.volume);

@@ -252,6 +252,13 @@ static void on_signal(int n)
 	interrupted = 1;
 }
 
+bool kernel_pause(unsigned seconds)
+{
+	if (!interrupted)
+		sleep(seconds);
+	return !interrupted;
+}
+
 int kernel_attach(const struct kernel_attach *a, char *device, char **err)
 {
 	struct nl_msg *m = message(MEMX_CMD_ATTACH, NLM_F_ACK);

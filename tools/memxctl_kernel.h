@@ -36,6 +36,8 @@ void kernel_connect(void);
 /* Waits until it is attached; a signal (SIGINT, SIGTERM) ends it, by -EINTR. The device's
  * name ("memxblk0", 32 bytes) in @device. */
 int kernel_attach(const struct kernel_attach *a, char *device, char **err);
+/* Sleeps; false: such a signal has come since the first kernel_attach(). */
+bool kernel_pause(unsigned seconds);
 /* @what, as typed: a device with /dev/ before it (or a link of /dev/memx/by-volume), else a
  * volume, else a device if it is "memxblk" and digits. */
 int kernel_detach(const char *what, bool force, char **err);

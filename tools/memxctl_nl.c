@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/netlink.h>
 #include <stdio.h>
@@ -124,16 +125,44 @@ int nlc_run(struct nlc *c, struct nl_msg *m, void (*reply)(struct nlattr **, voi
 
 /* ---- keys ---- */
 
-void nlc_hand_over_key(const char *file, char desc[KERNEL_KEY_DESC], struct mx_key *k)
+int nlc_hand_over_key(const char *file, char desc[KERNEL_KEY_DESC], struct mx_key *k, char **err)
 {
-	char name[32], *err = NULL;
+	char name[32];
 	long id;
 
-	if (mxp_key_load(file, k, &err))
-		die(CTL_KEY, "%s", err ? err : "the key cannot be read");
+	if (mxp_key_load(file, k, err)) {
+		if (!*err)
+			*err = g_strdup("the key cannot be read");
+		return CTL_KEY;
+	}
 	snprintf(name, sizeof name, "memxctl-%d", (int)getpid());
 	id = kernel_key_add(k, name, KEY_SPEC_PROCESS_KEYRING, desc);
 	mxp_key_wipe(k->key, sizeof k->key);
-	if (id < 0)
-		die(CTL_KEY, "the kernel does not take the key: %s", strerror((int)-id));
+	if (id >= 0)
+		return CTL_OK;
+	*err = g_strdup_printf("the kernel does not take the key: %s", strerror((int)-id));
+	return CTL_KEY;
+}
+
+/* ---- addresses ---- */
+
+char *nlc_address(const struct mx_addr *a, char **interface)
+{
+	char text[MXP_ADDR_STR], ifname[IF_NAMESIZE];
+	struct mx_addr bare = *a;
+
+	if (a->scope && interface && !*interface && if_indextoname(a->scope, ifname))
+		*interface = g_strconcat(a->fam == MX_FAM_ETH ? "raw:" : "", ifname, NULL);
+	bare.scope = 0;
+	return g_strdup(mxp_addr_str(&bare, text));
+}
+
+int nlc_resolve(const char *typed, GPtrArray *out, unsigned most, char **interface, char **err)
+{
+	struct mx_addr a[MXP_ADDR_MAX];
+	unsigned n = mxp_addr_parse(typed, MX_UDP_PORT, a, MXP_ADDR_MAX, err);
+
+	for (unsigned i = 0; i < n && out->len < most; i++)
+		g_ptr_array_add(out, nlc_address(&a[i], interface));
+	return n ? CTL_OK : CTL_USAGE;
 }

@@ -3,6 +3,7 @@
 #ifndef MEMX_TOOLS_MEMXCTL_NL_H
 #define MEMX_TOOLS_MEMXCTL_NL_H
 
+#include <glib.h>
 #include <netlink/attr.h>
 #include <netlink/genl/genl.h>
 #include "core/ep.h"
@@ -37,9 +38,19 @@ char *nlc_sentence(const struct nlmsgerr *e);
 
 /*
  * Reads a key file and puts the key where only this process's requests find it (its
- * process keyring), under the description written to @desc. Ends memxctl (CTL_KEY)
- * with a sentence if it cannot. The key's kind and volume go to *@k, its bytes do not.
+ * process keyring), under the description written to @desc. The key's kind and volume
+ * go to *@k, its bytes do not. CTL_KEY and a sentence (g_free) if it cannot.
  */
-void nlc_hand_over_key(const char *file, char desc[KERNEL_KEY_DESC], struct mx_key *k);
+int nlc_hand_over_key(const char *file, char desc[KERNEL_KEY_DESC], struct mx_key *k, char **err);
+
+/*
+ * An address as the kernel modules read it (g_free). Those that hold on one interface only
+ * do not name it there: it goes to *@interface (g_free), as raw:IF for Ethernet, if that is
+ * NULL and @interface is not.
+ */
+char *nlc_address(const struct mx_addr *a, char **interface);
+/* Adds what a server's name or address as typed comes to, unless there are @most. CTL_USAGE
+ * and a sentence (g_free): it comes to nothing. */
+int nlc_resolve(const char *typed, GPtrArray *out, unsigned most, char **interface, char **err);
 
 #endif

@@ -142,38 +142,61 @@ gboolean table_line(const char *line, struct table_entry **ep, char **err)
 	return FALSE;
 }
 
-static gboolean add(GPtrArray *all, struct table_entry *e, char **err)
+const struct table_entry *table_find(const GPtrArray *all, const char *name)
 {
 	for (guint i = 0; i < all->len; i++) {
-		const struct table_entry *o = g_ptr_array_index(all, i);
+		const struct table_entry *e = g_ptr_array_index(all, i);
 
-		if (strcmp(o->name, e->name))
-			continue;
-		*err = g_strdup_printf("volume \"%s\" stands there twice", e->name);
-		table_entry_free(e);
-		return FALSE;
+		if (!strcmp(e->name, name))
+			return e;
 	}
-	g_ptr_array_add(all, e);
-	return TRUE;
+	return NULL;
 }
 
-GPtrArray *table_parse(const char *text, char **err)
+static void table_error_free(struct table_error *x)
+{
+	g_free(x->name);
+	g_free(x->what);
+	g_free(x);
+}
+
+static void complain(GPtrArray *errors, unsigned line, const char *text, char *what)
+{
+	struct table_error *x = g_new0(struct table_error, 1);
+	g_autofree char *copy = g_strstrip(g_strdup(text));
+
+	x->line = line;
+	x->name = g_strndup(copy, strcspn(copy, " \t"));
+	x->what = what;
+	g_ptr_array_add(errors, x);
+}
+
+GPtrArray *table_parse(const char *text, GPtrArray **errors)
 {
 	GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify)table_entry_free);
-	char **lines = g_strsplit(text, "\n", -1), *why = NULL;
+	char **lines = g_strsplit(text, "\n", -1);
 
-	for (unsigned i = 0; lines[i] && !why; i++) {
-		struct table_entry *e = NULL;
+	*errors = g_ptr_array_new_with_free_func((GDestroyNotify)table_error_free);
+	for (unsigned i = 0; lines[i]; i++) {
+		struct table_entry *e;
+		char *why = NULL;
 
-		if (table_line(lines[i], &e, &why) && e)
-			add(all, e, &why);
+		if (table_line(lines[i], &e, &why) && e && table_find(all, e->name)) {
+			why = g_strdup_printf("volume \"%s\" stands there twice", e->name);
+			g_clear_pointer(&e, table_entry_free);
+		}
 		if (why)
-			*err = g_strdup_printf("line %u: %s", i + 1, why);
+			complain(*errors, i + 1, lines[i], why);
+		else if (e)
+			g_ptr_array_add(all, e);
 	}
 	g_strfreev(lines);
-	if (!why)
-		return all;
-	g_free(why);
-	g_ptr_array_unref(all);
-	return NULL;
+	return all;
+}
+
+guint32 table_ms(double seconds)
+{
+	guint32 ms = (guint32)(seconds * 1000 + 0.5);
+
+	return ms || seconds <= 0 ? ms : 1;
 }

@@ -26,8 +26,20 @@ struct table_entry {
 /* A line without its end. FALSE and a sentence (g_free) in *err: not understood; TRUE and
  * NULL in *ep: nothing in it. */
 gboolean table_line(const char *line, struct table_entry **ep, char **err);
-/* A whole text; the sentence names the line. NULL: *err. Also refuses a name twice. */
-GPtrArray *table_parse(const char *text, char **err);
+
+struct table_error {
+	unsigned line;			/* from 1 */
+	char *name, *what;		/* its first word; a sentence */
+};
+
+/* A whole text: struct table_entry of the lines that are understood. struct table_error of
+ * the others in *errors, also of those with a name that stands before. */
+GPtrArray *table_parse(const char *text, GPtrArray **errors);
+/* NULL: it is not there. */
+const struct table_entry *table_find(const GPtrArray *all, const char *name);
 void table_entry_free(struct table_entry *e);
+
+/* For the kernel: a time that is not 0, which means for ever, does not become 0. */
+guint32 table_ms(double seconds);
 
 #endif

@@ -52,7 +52,14 @@ test_table() {
 	echo "v1 swop" >"$work/volumes"
 	check "a volume is given back whatever the table says" gives 0 "\"v1\" is not attached here" \
 		"$pool_memxctl" detach --table v1
-	check "an option that there is not" gives 2 "volumes, line 1: there is no option" "$pool_memxctl" attach --table
+	check "an option that there is not" gives 2 "volumes, line 1: there is no option" "$pool_memxctl" attach --table v1
+	echo v2 >>"$work/volumes"
+	check "which is said and does not matter to others" gives 1 "volumes, line 1: there is no option" \
+		"$pool_memxctl" attach --table v2
+	check "they go on" gives 1 "kernel module memx is not loaded" "$pool_memxctl" attach --table v2
+	check "a volume that is not there" gives 2 "\"v3\" is not in" "$pool_memxctl" attach --table v3
+	check "options stand in the table" gives 2 "the file says" "$pool_memxctl" attach --table --queues=2 v2
+	check "waiting is for one" gives 2 "goes with --table NAME" "$pool_memxctl" attach --table --wait
 	cp packaging/volumes "$work/volumes"
 	check "the packaged table is understood and empty" gives 1 "module memx" "$pool_memxctl" detach --table
 }

@@ -95,19 +95,57 @@ static void table__errors(void **state)
 
 static void table__whole_text(void **state)
 {
-	char *err = NULL;
-	GPtrArray *all = table_parse("# two\nv1 swap\n\nv2\tnoauto", &err);
+	GPtrArray *errors, *all = table_parse("# two\nv1 swap\n\nv2\tnoauto", &errors);
 
-	assert_non_null(all);
+	assert_int_equal(errors->len, 0);
 	assert_int_equal(all->len, 2);
 	assert_string_equal(((struct table_entry *)all->pdata[1])->name, "v2");
 	g_ptr_array_unref(all);
-	assert_null(table_parse("v1\n#\nv2 x\n", &err));
-	assert_int_equal(strncmp(err, "line 3: ", 8), 0);
-	g_free(err);
-	assert_null(table_parse("v1\nv1 noauto", &err));
-	assert_string_equal(err, "line 2: volume \"v1\" stands there twice");
-	g_free(err);
+	g_ptr_array_unref(errors);
+}
+
+static void table__lines_of_windows(void **state)
+{
+	GPtrArray *errors, *all = table_parse("v1 noauto\r\n\r\nv2\r\n", &errors);
+
+	assert_int_equal(errors->len, 0);
+	assert_int_equal(all->len, 2);
+	assert_true(((struct table_entry *)all->pdata[0])->noauto);
+	assert_string_equal(((struct table_entry *)all->pdata[1])->name, "v2");
+	g_ptr_array_unref(all);
+	g_ptr_array_unref(errors);
+}
+
+/* The others of a table with wrong lines are of use. */
+static void table__wrong_lines(void **state)
+{
+	GPtrArray *errors, *all = table_parse("v1\n  v2 x\n.v3\nv4 swap\nv1 noauto", &errors);
+	const struct table_error *x;
+
+	assert_int_equal(all->len, 2);
+	assert_string_equal(((struct table_entry *)all->pdata[0])->name, "v1");
+	assert_false(((struct table_entry *)all->pdata[0])->noauto);
+	assert_string_equal(((struct table_entry *)all->pdata[1])->name, "v4");
+	assert_int_equal(errors->len, 3);
+	x = errors->pdata[0];
+	assert_int_equal(x->line, 2);
+	assert_string_equal(x->name, "v2");
+	assert_non_null(strstr(x->what, "no option \"x=\""));
+	x = errors->pdata[2];
+	assert_int_equal(x->line, 5);
+	assert_string_equal(x->name, "v1");
+	assert_string_equal(x->what, "volume \"v1\" stands there twice");
+	g_ptr_array_unref(all);
+	g_ptr_array_unref(errors);
+}
+
+static void table__milliseconds(void **state)
+{
+	assert_int_equal(table_ms(0), 0);
+	assert_int_equal(table_ms(0.0005), 1);
+	assert_int_equal(table_ms(0.0001), 1);
+	assert_int_equal(table_ms(2.3), 2300);
+	assert_int_equal(table_ms(1e6), 1000000000);
 }
 
 int main(int argc, char **argv)
@@ -115,7 +153,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table__nothing), cmocka_unit_test(table__name_alone),
 		cmocka_unit_test(table__every_option), cmocka_unit_test(table__errors),
-		cmocka_unit_test(table__whole_text),
+		cmocka_unit_test(table__whole_text), cmocka_unit_test(table__lines_of_windows),
+		cmocka_unit_test(table__wrong_lines), cmocka_unit_test(table__milliseconds),
 	};
 
 	return unit_main(argc, argv, tests);
