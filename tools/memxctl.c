@@ -56,11 +56,6 @@ static const char usage[] =
 	"Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 in use, 5 degraded or lost\n"
 	"(status), 6 no server answered, 7 key refused. See memxctl(1).\n";
 
-struct command {
-	const char *name;
-	int (*run)(struct ctl *c, int argc, char **argv);
-};
-
 void die(int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -115,12 +110,39 @@ void ctl_options(const GOptionEntry *entries, const char *group, const char *sum
 	g_option_context_set_description(o, "For --server, --key-file, --json and others see memxctl --help.\n");
 	if (!g_option_context_parse(o, argc, argv, &e))
 		die(CTL_USAGE, "%s; see %s --help", e->message, prog);
+	if (!want && *argc > 1)
+		die(CTL_USAGE, "%s takes no argument, but \"%s\" was given; see %s --help", prog, (*argv)[1],
+		    prog);
 	if (*argc - 1 != want)
 		die(CTL_USAGE, "%s takes %d argument%s (%s), but %d %s given; see %s --help", prog, want,
-		    want == 1 ? "" : "s", want ? args : "none", *argc - 1, *argc == 2 ? "was" : "were",
+		    want == 1 ? "" : "s", args, *argc - 1, *argc == 2 ? "was" : "were",
 		    prog);
 	g_option_context_free(o);
 	g_free(prog);
+}
+
+/* "a, b or c" */
+static char *name_all(const struct command *subs)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const struct command *p = subs; p->name; p++)
+		g_string_append_printf(s, "%s%s", p == subs ? "" : p[1].name ? ", " : " or ", p->name);
+	return g_string_free(s, FALSE);
+}
+
+int ctl_dispatch(struct ctl *c, const struct command *subs, const char *help, int argc, char **argv)
+{
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		puts(help);
+		return CTL_OK;
+	}
+	for (const struct command *p = subs; argc > 1 && p->name; p++)
+		if (!strcmp(argv[1], p->name))
+			return p->run(c, argc - 1, argv + 1);
+	if (argc > 1)
+		die(CTL_USAGE, "%s: there is no command \"%s\"; expected %s", argv[0], argv[1], name_all(subs));
+	die(CTL_USAGE, "%s: a command is missing; expected %s", argv[0], name_all(subs));
 }
 
 static void print_log(void *user, int level, const char *line)

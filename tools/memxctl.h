@@ -26,6 +26,11 @@ struct ctl {
 	GHashTable *silent;		/* ids of servers that were waited for in vain */
 };
 
+struct command {
+	const char *name;		/* NULL: the end of a list */
+	int (*run)(struct ctl *c, int argc, char **argv);
+};
+
 /* ---- memxctl.c ---- */
 /* Prints "memxctl: ..." and ends with @code. */
 void die(int code, const char *fmt, ...) G_GNUC_PRINTF(2, 3) G_GNUC_NORETURN;
@@ -37,6 +42,8 @@ void die_errno(int rc, char *err) G_GNUC_NORETURN;
  * left in *argv. (*argv)[0] is the command, @group what comes before it ("" or "volume "). */
 void ctl_options(const GOptionEntry *entries, const char *group, const char *summary,
 		 const char *args, int want, int *argc, char ***argv);
+/* Runs the one of @subs that argv[1] names, or prints @help; argv[0] is what they belong to. */
+int ctl_dispatch(struct ctl *c, const struct command *subs, const char *help, int argc, char **argv);
 /* Makes the client and waits for a server, once. */
 void ctl_connect(struct ctl *c);
 /* The same, but hands back an exit code and a sentence (g_free); 0: connected. */

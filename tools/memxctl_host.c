@@ -4,36 +4,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "net/linux/uapi.h"
 #include "tools/memxctl.h"
 #include "tools/memxctl_nl.h"
 
+#define PORT_DEFAULT	-1
+
 /* As typed. */
 struct typed {
 	char *memory, *floor, *trusted, *name, **join;
+	GPtrArray *servers;		/* of @join, as numbers, which is what the kernel reads */
 	int port;
 	gboolean discard;
 };
-
-static void options(const GOptionEntry *entries, const char *summary, int *argc, char ***argv)
-{
-	GOptionContext *o = g_option_context_new(NULL);
-	char *prog = g_strdup_printf("memxctl host %s", (*argv)[0]);
-	GError *e = NULL;
-
-	g_set_prgname(prog);
-	g_option_context_set_summary(o, summary);
-	if (entries)
-		g_option_context_add_main_entries(o, entries, NULL);
-	g_option_context_set_description(o, "For --interface, --key-file and --json see memxctl --help.\n");
-	if (!g_option_context_parse(o, argc, argv, &e))
-		die(CTL_USAGE, "%s; see %s --help", e->message, prog);
-	if (*argc > 1)
-		die(CTL_USAGE, "%s takes no argument, but \"%s\" was given; see %s --help", prog,
-		    (*argv)[1], prog);
-	g_option_context_free(o);
-	g_free(prog);
-}
 
 static u64 size_of(const char *text, const char *what)
 {
@@ -53,9 +37,22 @@ static void put_memory(struct nl_msg *m, const struct typed *t)
 		nla_put_u64(m, MEMX_SERVER_A_FLOOR, size_of(t->floor, "--floor"));
 }
 
+/* Asking for the family would load the module, which may be set to donate at once. */
+static bool is_loaded(void)
+{
+	return access("/sys/module/memx_server", F_OK) == 0;
+}
+
 static void open_module(struct nlc *n)
 {
 	nlc_open(n, MEMX_SERVER_GENL_NAME, "memx-server", MEMX_SERVER_A_MAX);
+}
+
+static void open_loaded(struct nlc *n)
+{
+	if (!is_loaded())
+		die(CTL_NOT_FOUND, "this machine does not serve; memxctl host start makes it donate memory");
+	open_module(n);
 }
 
 static void G_GNUC_NORETURN refused(struct nlc *n, int rc)
@@ -99,7 +96,7 @@ static void check_start(struct ctl *c, const struct typed *t)
 		    "--memory 4G");
 	size_of(t->memory, "--memory");
 	size_of(t->floor, "--floor");
-	if (t->port < 0 || t->port > 65535)
+	if (t->port != PORT_DEFAULT && (t->port < 1 || t->port > 65535))
 		die(CTL_USAGE, "--port must be from 1 to 65535");
 	if (t->name && !mx_name_valid(t->name))
 		die(CTL_USAGE, "--name \"%.80s\" is not possible; names are 1 to %u of A-Z a-z 0-9 . _ : + "
@@ -111,6 +108,16 @@ static void check_start(struct ctl *c, const struct typed *t)
 		die(CTL_USAGE, "without a key anybody who can reach this machine could read and overwrite "
 		    "what is kept here; give --key-file FILE (memxctl keygen makes a key), or name a "
 		    "network as trusted: --trusted-interface IF");
+}
+
+static void resolve_join(struct typed *t)
+{
+	char *err = NULL;
+
+	t->servers = g_ptr_array_new_with_free_func(g_free);
+	for (char **j = t->join; j && *j; j++)
+		if (nlc_resolve(*j, t->servers, MEMX_SERVER_JOIN_MAX, NULL, &err))
+			die(CTL_USAGE, "--join: %s", err);
 }
 
 static void put_network(struct ctl *c, struct nl_msg *m, const struct typed *t)
@@ -130,13 +137,13 @@ static void put_network(struct ctl *c, struct nl_msg *m, const struct typed *t)
 			    c->key_file, k.volume);
 		nla_put_string(m, MEMX_SERVER_A_KEY, desc);
 	}
-	for (char **j = t->join; j && *j; j++)
-		nla_put_string(m, MEMX_SERVER_A_JOIN, *j);
+	for (guint i = 0; i < t->servers->len; i++)
+		nla_put_string(m, MEMX_SERVER_A_JOIN, t->servers->pdata[i]);
 }
 
 static int cmd_start(struct ctl *c, int argc, char **argv)
 {
-	struct typed t = { 0 };
+	struct typed t = { .port = PORT_DEFAULT };
 	const GOptionEntry entries[] = {
 		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &t.memory,
 		  "Memory to donate at most, as 512M or 8G (needed)", "SIZE" },
@@ -154,19 +161,21 @@ static int cmd_start(struct ctl *c, int argc, char **argv)
 	struct nl_msg *m;
 	struct nlc n;
 
-	options(entries, "Makes this machine donate memory, by the kernel module memx-server. --key-file and\n"
-		"--interface say to whom: with the key all interfaces are served, or the one named.", &argc,
-		&argv);
+	ctl_options(entries, "host ", "Makes this machine donate memory, by the kernel module memx-server. --key-file and\n"
+		    "--interface say to whom: with the key all interfaces are served, or the one named.",
+		    NULL, 0, &argc, &argv);
 	check_start(c, &t);
+	resolve_join(&t);
 	open_module(&n);
 	m = nlc_request(&n, MEMX_SERVER_CMD_START, 0);
 	put_memory(m, &t);
 	put_network(c, m, &t);
 	if (t.name)
 		nla_put_string(m, MEMX_SERVER_A_NAME, t.name);
-	if (t.port)
+	if (t.port != PORT_DEFAULT)
 		nla_put_u16(m, MEMX_SERVER_A_PORT, (u16)t.port);
 	run(&n, m);
+	g_ptr_array_unref(t.servers);
 	return CTL_OK;
 }
 
@@ -183,13 +192,13 @@ static int cmd_set(struct ctl *c, int argc, char **argv)
 	struct nl_msg *m;
 	struct nlc n;
 
-	options(entries, "Changes how much this machine donates, from now on. Less than it holds: it takes\n"
-		"nothing new, and drops nothing.", &argc, &argv);
+	ctl_options(entries, "host ", "Changes how much this machine donates, from now on. Less than it holds: it takes\n"
+		    "nothing new, and drops nothing.", NULL, 0, &argc, &argv);
 	if (!t.memory && !t.floor)
 		die(CTL_USAGE, "what is to be set is not said; give --memory SIZE or --floor SIZE");
 	size_of(t.memory, "--memory");
 	size_of(t.floor, "--floor");
-	open_module(&n);
+	open_loaded(&n);
 	m = nlc_request(&n, MEMX_SERVER_CMD_SET, 0);
 	put_memory(m, &t);
 	run(&n, m);
@@ -207,9 +216,9 @@ static int cmd_stop(struct ctl *c, int argc, char **argv)
 	struct nl_msg *m;
 	struct nlc n;
 
-	options(entries, "Ends donating at once if nothing is lost by it. Else this machine takes nothing new and\n"
-		"ends when what it holds is deleted or moved away.", &argc, &argv);
-	open_module(&n);
+	ctl_options(entries, "host ", "Ends donating at once if nothing is lost by it. Else this machine takes nothing new and\n"
+		    "ends when what it holds is deleted or moved away.", NULL, 0, &argc, &argv);
+	open_loaded(&n);
 	m = nlc_request(&n, MEMX_SERVER_CMD_STOP, 0);
 	if (t.discard)
 		nla_put_flag(m, MEMX_SERVER_A_DISCARD);
@@ -262,7 +271,10 @@ static void status_json(struct nlattr **a)
 		j_str(b, "id", id);
 		j_str(b, "interface",
 		      a[MEMX_SERVER_A_INTERFACE] ? nla_get_string(a[MEMX_SERVER_A_INTERFACE]) : NULL);
-		j_int(b, "port", a[MEMX_SERVER_A_PORT] ? nla_get_u16(a[MEMX_SERVER_A_PORT]) : 0);
+		if (a[MEMX_SERVER_A_PORT])
+			j_int(b, "port", nla_get_u16(a[MEMX_SERVER_A_PORT]));
+		else
+			j_str(b, "port", NULL);
 		j_bool(b, "key", a[MEMX_SERVER_A_KEYED] != NULL);
 		for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++)
 			j_int(b, figures[i].name, figure(a, figures[i].attr));
@@ -276,6 +288,19 @@ static char *size(struct nlattr **a, int attr, char buf[MXP_SIZE_STR])
 	return mxp_size_str(figure(a, attr), buf);
 }
 
+static void where_text(struct nlattr **a)
+{
+	const char *name = a[MEMX_SERVER_A_INTERFACE] ? nla_get_string(a[MEMX_SERVER_A_INTERFACE]) :
+							"all interfaces";
+	const char *key = a[MEMX_SERVER_A_KEYED] ? "with a key" : "without a key";
+
+	if (g_str_has_prefix(name, "raw:"))
+		printf("serves on  raw Ethernet on %s, %s\n", name + strlen("raw:"), key);
+	else
+		printf("serves on  %s, UDP port %u, %s\n", name,
+		       a[MEMX_SERVER_A_PORT] ? nla_get_u16(a[MEMX_SERVER_A_PORT]) : 0, key);
+}
+
 static void status_text(struct nlattr **a)
 {
 	char s1[MXP_SIZE_STR], s2[MXP_SIZE_STR], s3[MXP_SIZE_STR];
@@ -287,10 +312,7 @@ static void status_text(struct nlattr **a)
 	printf("server     %s (id %016llx)\n",
 	       a[MEMX_SERVER_A_NAME] ? nla_get_string(a[MEMX_SERVER_A_NAME]) : "?",
 	       (unsigned long long)figure(a, MEMX_SERVER_A_ID));
-	printf("serves on  %s, UDP port %u, %s\n",
-	       a[MEMX_SERVER_A_INTERFACE] ? nla_get_string(a[MEMX_SERVER_A_INTERFACE]) : "all interfaces",
-	       a[MEMX_SERVER_A_PORT] ? nla_get_u16(a[MEMX_SERVER_A_PORT]) : 0,
-	       a[MEMX_SERVER_A_KEYED] ? "with a key" : "without a key");
+	where_text(a);
 	printf("donates    %s at most, leaves the host %s\n", size(a, MEMX_SERVER_A_MEMORY, s1),
 	       size(a, MEMX_SERVER_A_FLOOR, s2));
 	printf("offers     %s now: the host has %s available\n", size(a, MEMX_SERVER_A_OFFERED, s1),
@@ -322,7 +344,12 @@ static int cmd_host_status(struct ctl *c, int argc, char **argv)
 	struct nlc n;
 	int rc;
 
-	options(NULL, "Shows what this machine donates, and what would be lost if it stopped.", &argc, &argv);
+	ctl_options(NULL, "host ", "Shows what this machine donates, and what would be lost if it stopped.", NULL, 0,
+		    &argc, &argv);
+	if (!is_loaded()) {
+		on_status((struct nlattr *[MEMX_SERVER_A_MAX + 1]){ NULL }, c);
+		return CTL_OK;
+	}
 	open_module(&n);
 	rc = nlc_run(&n, nlc_request(&n, MEMX_SERVER_CMD_STATUS, 0), on_status, c);
 	if (rc)
@@ -335,24 +362,13 @@ static int cmd_host_status(struct ctl *c, int argc, char **argv)
 
 int cmd_host(struct ctl *c, int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(struct ctl *c, int argc, char **argv);
-	} subs[] = {
+	static const struct command subs[] = {
 		{ "status", cmd_host_status }, { "start", cmd_start }, { "set", cmd_set },
-		{ "stop", cmd_stop },
+		{ "stop", cmd_stop }, { 0 },
 	};
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		puts("Usage: memxctl [OPTION...] host status | start --memory SIZE | set | stop\n\n"
-		     "What this machine donates by the kernel module memx-server.\n"
-		     "memxctl host start --help (and so on) tells about each.");
-		return CTL_OK;
-	}
-	for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(subs); i++)
-		if (!strcmp(argv[1], subs[i].name))
-			return subs[i].run(c, argc - 1, argv + 1);
-	die(CTL_USAGE, "host: %s%s%s; expected status, start, set or stop",
-	    argc > 1 ? "there is no command \"" : "a command is missing", argc > 1 ? argv[1] : "",
-	    argc > 1 ? "\"" : "");
+	return ctl_dispatch(c, subs,
+			    "Usage: memxctl [OPTION...] host status | start --memory SIZE | set | stop\n\n"
+			    "What this machine donates by the kernel module memx-server.\n"
+			    "memxctl host start --help (and so on) tells about each.", argc, argv);
 }

@@ -425,25 +425,14 @@ static int cmd_key(struct ctl *c, int argc, char **argv)
 
 int cmd_volume(struct ctl *c, int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(struct ctl *c, int argc, char **argv);
-	} subs[] = {
+	static const struct command subs[] = {
 		{ "create", cmd_create }, { "list", cmd_list }, { "info", cmd_info },
 		{ "resize", cmd_resize }, { "delete", cmd_delete }, { "recover", cmd_recover },
-		{ "key", cmd_key },
+		{ "key", cmd_key }, { 0 },
 	};
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		puts("Usage: memxctl [OPTION...] volume create NAME SIZE | list | info NAME |\n"
-		     "       resize NAME SIZE | delete NAME | recover NAME | key NAME\n\n"
-		     "memxctl volume create --help (and so on) tells about each.");
-		return CTL_OK;
-	}
-	for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(subs); i++)
-		if (!strcmp(argv[1], subs[i].name))
-			return subs[i].run(c, argc - 1, argv + 1);
-	die(CTL_USAGE, "volume: %s%s%s; expected create, list, info, resize, delete, recover or key",
-	    argc > 1 ? "there is no command \"" : "a command is missing", argc > 1 ? argv[1] : "",
-	    argc > 1 ? "\"" : "");
+	return ctl_dispatch(c, subs,
+			    "Usage: memxctl [OPTION...] volume create NAME SIZE | list | info NAME |\n"
+			    "       resize NAME SIZE | delete NAME | recover NAME | key NAME\n\n"
+			    "memxctl volume create --help (and so on) tells about each.", argc, argv);
 }

@@ -23,16 +23,23 @@ gives 2 "give one of them" "two networks that are each the only one" \
 	"$pool_memxctl" --interface lo host start --memory 1G --trusted-interface lo
 gives 2 "names are 1 to" "a name that cannot be" "${host[@]}" start --memory 1G --trusted-interface lo --name "a b"
 gives 2 "from 1 to 65535" "a port that cannot be" "${host[@]}" start --memory 1G --trusted-interface lo --port 70000
+gives 2 "from 1 to 65535" "port 0" "${host[@]}" start --memory 1G --trusted-interface lo --port 0
+gives 2 "--join: " "a server that cannot be found" \
+	"${host[@]}" start --memory 1G --trusted-interface lo --join "no such host"
 gives 2 "takes no argument" "an argument too many" "${host[@]}" start --memory 1G --trusted-interface lo now
 gives 2 "what is to be set" "set without anything" "${host[@]}" set
 gives 2 "is not a size" "set to a size that is none" "${host[@]}" set --memory many
 if [ -e /sys/module/memx_server ]; then
 	ok "the module is missing # SKIP it is loaded here"
 else
-	for command in status stop "set --memory 1G" "start --memory 1G --trusted-interface lo"; do
+	gives 0 "state      stopped" "status without the module" "${host[@]}" status
+	gives 0 '"state" : "stopped"' "status --json without the module" "$pool_memxctl" --json host status
+	for command in stop "set --memory 1G"; do
 		# shellcheck disable=SC2086
-		gives 1 "modprobe memx-server loads it" "$command without the module" "${host[@]}" $command
+		gives 3 "does not serve" "$command without the module" "${host[@]}" $command
 	done
+	gives 1 "modprobe memx-server loads it" "start without the module" \
+		"${host[@]}" start --memory 1G --trusted-interface lo
 fi
 for command in status start set stop; do
 	for option in $("${host[@]}" $command --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
