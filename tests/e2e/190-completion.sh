@@ -5,25 +5,12 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 
+. "$(dirname "$0")/completion.sh"
 . "$pool_top/packaging/completions/memxctl"
 
 # Lists two volumes, and how it was called as a third.
 memxctl() {
 	printf '%s\n' "NAME SIZE" "vm1 1G" "vm2 1G" "called$(printf '/%s' "$@")"
-}
-
-# completes "WORD..." TO...: the words as readline splits them, the last may be empty.
-completes() {
-	local want
-	mapfile -t COMP_WORDS < <(printf '%s\n' $1)
-	[[ $1 != *" " ]] || COMP_WORDS+=("")
-	shift
-	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-	want=$*
-	# Options of completion cannot be set outside of it.
-	_memxctl 2>/dev/null || :
-	echo "completes to: ${COMPREPLY[*]}"
-	[ "${COMPREPLY[*]}" = "$want" ]
 }
 
 # Every command in the program's own help, and no other.

@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/e2e/lib.sh
+. tests/e2e/completion.sh
 [ -x "$pool_memxctl" ] || skip_all "memxctl is not built (make builds it)"
 
 # gives STATUS WORDS COMMAND...
@@ -14,19 +15,6 @@ gives() {
 	output=$("$@" 2>&1) || status=$?
 	echo "status $status: $output"
 	[ "$status" = "$want" ] && grep -q -- "$words" <<<"$output"
-}
-
-# completes "WORD..." TO...
-completes() {
-	local want COMP_WORDS COMP_CWORD COMPREPLY
-	mapfile -t COMP_WORDS < <(printf '%s\n' $1)
-	[[ $1 != *" " ]] || COMP_WORDS+=("")
-	shift
-	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-	want=$*
-	_memxctl 2>/dev/null || :
-	echo "completes to: ${COMPREPLY[*]}"
-	[ "${COMPREPLY[*]}" = "$want" ]
 }
 
 memxctl() {
@@ -159,11 +147,18 @@ test_units() {
 test_completion() {
 	# shellcheck source=packaging/completions/memxctl
 	. packaging/completions/memxctl
-	export MEMX_MODULE_DIR=/
+	export MEMX_MODULE_DIR=/ MEMX_VOLUMES=$work/volumes
+	printf '%s\n' "# of boot" "t1 swap" "  t2" "u" >"$MEMX_VOLUMES"
 	check "commands with a module" completes "memxctl a" attach attached
 	check "volumes to attach" completes "memxctl attach v" vm1 vm2
 	check "what can be detached" completes "memxctl detach " vm1 memxblk0
 	check "options of attach" completes "memxctl attach --f" --fail-after --force
+	check "not of others" completes "memxctl attached --f" ""
+	check "volumes of the table" completes "memxctl attach --table t" t1 t2
+	check "the kernel knows what can be detached" completes "memxctl detach --table " vm1 memxblk0
+	check "options of top" completes "memxctl top --c" --count
+	check "options of volume delete" completes "memxctl volume delete vm1 --f" --force
+	check "a size is not a word" completes "memxctl host --memory 1G st" start status stop
 	check "a value is not a word" completes "memxctl attach --queues 2 vm2" vm2
 	MEMX_MODULE_DIR=/nothing
 	if ! modinfo -n memx >/dev/null 2>&1; then
