@@ -4,6 +4,7 @@
  * and back.
  *
  *	node.c	drives: takes the lock, packs, drops it, sends
+ *	heads.c	where the heads of what is sent lie
  *	skb.c	makes skbs of what the core hands out, datagrams of skbs that came
  *	udp.c	UDP over IPv4 and IPv6: sockets, sending, receiving
  *	gro.c	joins datagrams that came together, for one way through IP
@@ -21,16 +22,15 @@
 
 /* What an skb carries in its cb from being packed to being sent. */
 struct mxk_send {
-	union {			/* as in struct mx_addr */
-		u8 from[16];
-		struct sk_buff *last;	/* raw: of those in the list */
-	};
+	struct sk_buff *last;	/* of the list, once there is one: mxk_join */
+	u8 from[16];		/* as in struct mx_addr; UDP only */
 	u8 to[16];
 	__be16 port;
-	u16 each;		/* bytes of each datagram but the last */
+	u16 each;		/* bytes of the datagram, as UDP's of several: of all but the last */
 	u16 segs;
 	u8 fam;
-	bool full;		/* nothing may follow: the last was shorter, for one */
+	u8 full : 1;		/* nothing may follow: the last was shorter, for one */
+	u8 list : 1;		/* what follows is an skb of its own in the list */
 };
 
 static inline struct mxk_send *mxk_send_cb(struct sk_buff *skb)
@@ -47,6 +47,13 @@ static inline struct mxk_send *mxk_send_cb(struct sk_buff *skb)
  * a server has room for a limited number of replies that wait. */
 #define MXK_UNPACK_RUN	16u
 
+/* Datagrams that go out as one skb with a list. */
+#define MXK_JOIN_BYTES	60000u
+#define MXK_JOIN_MAX	64u
+
+/* Adds @next to what goes with @skb, if it still may; whether it goes the same way is
+ * the caller's to know. */
+bool mxk_join(struct sk_buff *skb, struct sk_buff *next);
 /* Adds the datagram in n->tx to those in n->out. Under the lock. */
 void mxk_pack(struct mxk_node *n);
 /* Takes one of them. Without the lock, bottom halves off since it was packed. */
@@ -55,6 +62,12 @@ void mxk_send(struct mxk_node *n, struct sk_buff *skb);
  * in softirq. */
 void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
 		u32 off, u32 len);
+
+/* ---- heads.c ---- */
+int mxk_heads_init(struct mxk_node *n);		/* sleeps; -ENOMEM */
+void mxk_heads_exit(struct mxk_node *n);
+/* An empty skb with @bytes of room. NULL: not from here. Under the lock. */
+struct sk_buff *mxk_heads_skb(struct mxk_node *n, u32 bytes);
 
 /* ---- route.c ---- */
 struct mxk_route {
@@ -78,13 +91,13 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
 void mxk_udp_close(struct mxk_node *n);
 /* Takes the skb. Without the lock, bottom halves off. */
 void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb);
-void mxk_udp_bind(struct mxk_node *n, int ifindex);	/* sleeps */
+/* The interface is another one from now on; sleeps. */
+void mxk_udp_bind(struct mxk_node *n, int ifindex);
 
 /* ---- gro.c ---- */
 /* For the sockets. */
 struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct sk_buff *skb);
 int mxk_gro_complete(struct sock *sk, struct sk_buff *skb, int nhoff);
-
 
 /* ---- raw.c ---- */
 #define MXK_RAW_HEAD	4u
@@ -97,8 +110,6 @@ int mxk_raw_attach(struct mxk_node *n, struct net_device *dev);
 void mxk_raw_detach(struct mxk_node *n);	/* harmless if it is not attached */
 /* Puts the head before the datagram. */
 void mxk_raw_head(struct sk_buff *skb);
-/* Adds @next to what goes with @skb, if it goes to the same address. */
-bool mxk_raw_join(struct sk_buff *skb, struct sk_buff *next);
 /* Takes the skb. Without the lock, bottom halves off since it was packed. */
 void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb);
 

@@ -188,6 +188,9 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	n->rx_buf = vmalloc(MX_DGRAM_MAX);
 	if (!n->rx_buf)
 		return -ENOMEM;
+	rc = mxk_heads_init(n);
+	if (rc)
+		goto err_heads;
 	rc = mxk_routes_init(n, c->serve);
 	if (rc)
 		goto err_routes;
@@ -203,6 +206,8 @@ err_carrier:
 err_pages:
 	mxk_routes_exit(n);
 err_routes:
+	mxk_heads_exit(n);
+err_heads:
 	vfree(n->rx_buf);
 	return rc;
 }
@@ -249,6 +254,7 @@ void mxk_exit(struct mxk_node *n)
 {
 	mxk_pages_exit(n);
 	mxk_routes_exit(n);
+	mxk_heads_exit(n);
 	vfree(n->rx_buf);
 }
 EXPORT_SYMBOL_GPL(mxk_exit);

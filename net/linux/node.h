@@ -77,11 +77,18 @@ struct mxk_pages {
 	bool stopping;			/* set once, under node->lock */
 };
 
+/* See heads.c. */
+struct mxk_heads {
+	struct page **page;
+	u32 at, off;			/* the next one begins here; node->lock */
+};
+
 struct mxk_stats {
 	u64 rx_copied;			/* datagrams that had to be made contiguous */
 	u64 rx_joined;			/* skbs with several datagrams */
 	u64 rx_reserve;			/* frames that came in emergency reserves (raw only) */
 	u64 tx_nomem, tx_noroute, tx_copied;
+	u64 tx_alloc;			/* heads that were allocated: too large, or none was free */
 };
 
 struct mxk_node {
@@ -112,6 +119,7 @@ struct mxk_node {
 	__be32 local;			/* an address of this machine, as of... */
 	unsigned long local_until;	/* ...then (gro.c) */
 	struct list_head after;		/* struct mxk_after; lock */
+	struct mxk_heads heads;
 	struct sk_buff_head out;	/* packed, to be sent when the lock is dropped; lock */
 	/* Asked, if set, before anything is sent, under the lock: false keeps it in. */
 	bool (*may_send)(struct mxk_node *n);

@@ -29,8 +29,6 @@
  * is always taken apart there, here.
  */
 #define JOINED		SKB_GSO_TUNNEL_REMCSUM
-#define JOIN_BYTES	60000u
-#define JOIN_MAX	64u
 
 static struct sk_buff *take_apart(struct sk_buff *skb, netdev_features_t features)
 {
@@ -61,25 +59,6 @@ void mxk_raw_head(struct sk_buff *skb)
 	mx_st16(head, len);
 	mx_st16(head + 2, 0);
 	skb_reset_network_header(skb);
-}
-
-bool mxk_raw_join(struct sk_buff *skb, struct sk_buff *next)
-{
-	struct mxk_send *cb = mxk_send_cb(skb);
-
-	if (cb->full || skb->len + next->len > JOIN_BYTES || cb->segs == JOIN_MAX ||
-	    skb->dev != next->dev || !ether_addr_equal(cb->to, mxk_send_cb(next)->to))
-		return false;
-	if (cb->segs == 1)
-		skb_shinfo(skb)->frag_list = next;
-	else
-		cb->last->next = next;
-	cb->last = next;
-	cb->segs++;
-	skb->len += next->len;
-	skb->data_len += next->len;
-	skb->truesize += next->truesize;
-	return true;
 }
 
 /* No interface loops back what it is told to send. */

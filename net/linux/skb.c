@@ -22,9 +22,13 @@ MODULE_PARM_DESC(gso, "send datagrams that belong together in one pass through t
 /* ---- packing ---- */
 
 /*
- * Datagrams to one address that follow each other and are equally long (the last may
- * be shorter) make one skb, which goes through the stack once and is cut at the
- * device, or by it (UDP_L4 segmentation offload).
+ * Datagrams to one address that follow each other make one skb, which goes through
+ * the stack once and becomes several at the device. There are two ways:
+ *  - Each datagram is an skb of its own, and those after the first are in its list
+ *    (mxk_join). They are only unlinked at the device, and may differ in length.
+ *    So do raw Ethernet, and UDP where the device cannot cut.
+ *  - Where the device takes UDP_L4 segmentation offload they are the fragments of one
+ *    skb, equally long but for the last, and the device does the cutting.
  */
 #define GSO_BYTES	61440u
 
@@ -95,7 +99,11 @@ static struct sk_buff *new_skb(struct mxk_node *n, u32 linear)
 
 	if (n->memalloc)
 		gfp |= __GFP_MEMALLOC;
-	skb = alloc_skb(MXK_HEADROOM + linear, gfp);
+	skb = mxk_heads_skb(n, MXK_HEADROOM + linear);
+	if (!skb) {
+		n->stats.tx_alloc++;
+		skb = alloc_skb(MXK_HEADROOM + linear, gfp);
+	}
 	if (!skb) {
 		n->stats.tx_nomem++;
 		return NULL;
@@ -167,9 +175,7 @@ static bool pack_more(struct mxk_node *n, struct sk_buff *skb)
 	bool linear = tx->sealed || !tx->nsegs;
 	u8 *at;
 
-	if (cb->full || tx->len > cb->each || skb->len + tx->len > GSO_BYTES ||
-	    cb->port != htons(tx->to.port) ||
-	    memcmp(cb->to, tx->to.a, sizeof(cb->to)))
+	if (cb->full || tx->len > cb->each || skb->len + tx->len > GSO_BYTES)
 		return false;
 	at = add_room(skb, linear ? tx->len : tx->hdr_len);
 	if (!at)
@@ -196,6 +202,15 @@ static bool too_large(const struct mx_tx *tx, const struct net_device *dev)
 	return tx->len + sizeof(struct udphdr) + ip > READ_ONCE(dev->mtu);
 }
 
+/* When what is cut there cannot be summed any more, the device has to do it. */
+static bool cuts_lists(const struct net_device *dev, u8 fam)
+{
+	netdev_features_t sums = NETIF_F_HW_CSUM |
+		(fam == MX_FAM_IP4 ? NETIF_F_IP_CSUM : NETIF_F_IPV6_CSUM);
+
+	return !(dev->features & NETIF_F_GSO_UDP_L4) && dev->features & sums;
+}
+
 /* The way there, for the skb and its cb. */
 static bool address_udp(struct mxk_node *n, struct sk_buff *skb)
 {
@@ -207,6 +222,7 @@ static bool address_udp(struct mxk_node *n, struct sk_buff *skb)
 	skb_dst_set(skb, dst_clone(r->dst));
 	memcpy(cb->from, r->from, sizeof(cb->from));
 	cb->full = too_large(&n->tx, r->dst->dev);
+	cb->list = cuts_lists(r->dst->dev, cb->fam);
 	return true;
 }
 
@@ -234,27 +250,68 @@ static void fill_cb(const struct mx_tx *tx, struct mxk_send *cb)
 	cb->segs = 1;
 }
 
+static bool same_way(const struct sk_buff *skb, const struct mx_tx *tx)
+{
+	const struct mxk_send *cb = (const struct mxk_send *)skb->cb;
+
+	return cb->fam == tx->to.fam && cb->port == htons(tx->to.port) &&
+	       !memcmp(cb->to, tx->to.a, sizeof(cb->to));
+}
+
+bool mxk_join(struct sk_buff *skb, struct sk_buff *next)
+{
+	struct mxk_send *cb = mxk_send_cb(skb);
+
+	if (cb->full || skb->len + next->len > MXK_JOIN_BYTES || cb->segs == MXK_JOIN_MAX)
+		return false;
+	if (cb->segs == 1)
+		skb_shinfo(skb)->frag_list = next;
+	else
+		cb->last->next = next;
+	cb->last = next;
+	cb->segs++;
+	skb->len += next->len;
+	skb->data_len += next->len;
+	skb->truesize += next->truesize;
+	return true;
+}
+
+/* Has @skb its way, and what it needs to go it? If not it is lost. */
+static bool address(struct mxk_node *n, struct sk_buff *skb)
+{
+	bool ok = n->tx.to.fam == MX_FAM_ETH ? address_raw(n, skb) : address_udp(n, skb);
+
+	if (!ok) {
+		n->stats.tx_noroute++;
+		kfree_skb(skb);
+	}
+	return ok;
+}
+
 void mxk_pack(struct mxk_node *n)
 {
 	const struct mx_tx *tx = &n->tx;
 	bool raw = tx->to.fam == MX_FAM_ETH;
 	struct sk_buff *before = gso ? skb_peek_tail(&n->out) : NULL, *skb;
 
-	if (before && mxk_send_cb(before)->fam != tx->to.fam)
+	if (before && !same_way(before, tx))
 		before = NULL;
-	if (before && !raw && pack_more(n, before))
-		return;
+	if (before && !raw && !mxk_send_cb(before)->list) {
+		if (pack_more(n, before))
+			return;
+		before = NULL;
+	}
 	skb = pack_new(n);
 	/* If not: as good as lost on the way; whoever waits for it repeats it. */
 	if (!skb)
 		return;
 	fill_cb(tx, mxk_send_cb(skb));
-	if (!(raw ? address_raw(n, skb) : address_udp(n, skb))) {
-		n->stats.tx_noroute++;
-		kfree_skb(skb);
-	} else if (!before || !raw || !mxk_raw_join(before, skb)) {
-		__skb_queue_tail(&n->out, skb);
-	}
+	/* What joins one over UDP needs no way of its own. */
+	if (before && !raw && !too_large(tx, skb_dst(before)->dev) && mxk_join(before, skb))
+		return;
+	if (!address(n, skb) || (before && raw && before->dev == skb->dev && mxk_join(before, skb)))
+		return;
+	__skb_queue_tail(&n->out, skb);
 }
 
 void mxk_send(struct mxk_node *n, struct sk_buff *skb)

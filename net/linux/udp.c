@@ -10,7 +10,9 @@
 #include <linux/udp.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
 #include <net/ip6_route.h>
+#include <net/ip6_tunnel.h>
 #include <net/ip_tunnels.h>
 #include <net/ipv6.h>
 #include <net/route.h>
@@ -31,46 +33,108 @@ static __be16 port_of(const struct socket *s)
 	return inet_sk(s->sk)->inet_sport;
 }
 
+static void put_udp(struct sk_buff *skb, __be16 from, __be16 to)
+{
+	struct udphdr *uh;
+
+	__skb_push(skb, sizeof(*uh));
+	skb_reset_transport_header(skb);
+	uh = udp_hdr(skb);
+	uh->source = from;
+	uh->dest = to;
+	uh->len = htons(skb->len);
+	uh->check = 0;
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_transport_header(skb) - skb->head;
+	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+/* The head of one that is in the list of another, which the stack has to find in its
+ * place when it is unlinked: see skb_segment_list(). Lengths, IP's checksum and its
+ * number are made then. */
+static void put_heads4(struct sk_buff *skb, const struct mxk_node *n, const struct mxk_send *s,
+		       __be32 from, __be32 to, u8 ttl)
+{
+	u32 len = skb->len;
+	struct iphdr *ip;
+
+	put_udp(skb, port_of(n->sock4), s->port);
+	udp_hdr(skb)->check = ~csum_tcpudp_magic(from, to, skb->len, IPPROTO_UDP, 0);
+	__skb_push(skb, sizeof(*ip));
+	skb_reset_network_header(skb);
+	ip = ip_hdr(skb);
+	*ip = (struct iphdr){
+		.version = 4, .ihl = sizeof(*ip) / 4, .frag_off = htons(IP_DF), .ttl = ttl,
+		.protocol = IPPROTO_UDP, .saddr = from, .daddr = to,
+	};
+	__skb_pull(skb, skb->len - len);
+}
+
+static void put_heads6(struct sk_buff *skb, const struct mxk_node *n, const struct mxk_send *s,
+		       const struct in6_addr *from, const struct in6_addr *to, u8 hops)
+{
+	u32 len = skb->len;
+	struct ipv6hdr *ip;
+
+	put_udp(skb, port_of(n->sock6), s->port);
+	udp_hdr(skb)->check = ~csum_ipv6_magic(from, to, skb->len, IPPROTO_UDP, 0);
+	__skb_push(skb, sizeof(*ip));
+	skb_reset_network_header(skb);
+	ip = ipv6_hdr(skb);
+	*ip = (struct ipv6hdr){
+		.version = 6, .nexthdr = IPPROTO_UDP, .hop_limit = hops, .saddr = *from,
+		.daddr = *to,
+	};
+	__skb_pull(skb, skb->len - len);
+}
+
 static void send4(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send *s)
 {
 	struct rtable *rt = skb_rtable(skb);
-	struct udphdr *uh;
+	u8 ttl = ip4_dst_hoplimit(&rt->dst);
+	struct sk_buff *f;
 	__be32 from, to;
+	u32 len;
 
 	memcpy(&from, s->from, 4);
 	memcpy(&to, s->to, 4);
 	/* iptunnel_xmit() takes the reference over. */
 	skb->_skb_refdst = 0;
-	__skb_push(skb, sizeof(*uh));
-	skb_reset_transport_header(skb);
-	uh = udp_hdr(skb);
-	uh->source = port_of(n->sock4);
-	uh->dest = s->port;
-	uh->len = htons(skb->len);
-	uh->check = 0;
-	skb->ip_summed = CHECKSUM_PARTIAL;
-	udp4_hwcsum(skb, from, to);
+	put_udp(skb, port_of(n->sock4), s->port);
+	/* Each of a list has its own sum. */
+	len = s->list ? s->each + sizeof(struct udphdr) : skb->len;
+	udp_hdr(skb)->check = ~csum_tcpudp_magic(from, to, len, IPPROTO_UDP, 0);
+	skb_walk_frags(skb, f)
+		put_heads4(f, n, s, from, to, ttl);
 	/* Not to be cut by IP: a probe of the path that is too large must be lost. */
-	iptunnel_xmit(n->sock4->sk, rt, skb, from, to, IPPROTO_UDP, 0, ip4_dst_hoplimit(&rt->dst),
-		      htons(IP_DF), false);
+	iptunnel_xmit(n->sock4->sk, rt, skb, from, to, IPPROTO_UDP, 0, ttl, htons(IP_DF), false);
 }
 
 static void send6(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send *s)
 {
 	struct dst_entry *dst = skb_dst(skb);
+	u8 hops = ip6_dst_hoplimit(dst);
 	struct in6_addr from, to;
+	struct ipv6hdr *ip;
+	struct sk_buff *f;
+	u32 len;
 
 	memcpy(&from, s->from, 16);
 	memcpy(&to, s->to, 16);
-	skb->_skb_refdst = 0;
-	if (skb_is_gso(skb)) {
-		/* What udp6_set_csum() expects to find then. */
-		skb->ip_summed = CHECKSUM_PARTIAL;
-		skb->csum_start = skb_headroom(skb) - sizeof(struct udphdr);
-		skb->csum_offset = offsetof(struct udphdr, check);
-	}
-	udp_tunnel6_xmit_skb(dst, n->sock6->sk, skb, NULL, &from, &to, 0, ip6_dst_hoplimit(dst), 0,
-			     port_of(n->sock6), s->port, false);
+	put_udp(skb, port_of(n->sock6), s->port);
+	len = s->list ? s->each + sizeof(struct udphdr) : skb->len;
+	udp_hdr(skb)->check = ~csum_ipv6_magic(&from, &to, len, IPPROTO_UDP, 0);
+	skb_walk_frags(skb, f)
+		put_heads6(f, n, s, &from, &to, hops);
+	__skb_push(skb, sizeof(*ip));
+	skb_reset_network_header(skb);
+	ip = ipv6_hdr(skb);
+	ip6_flow_hdr(ip, 0, 0);
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = hops;
+	ip->saddr = from;
+	ip->daddr = to;
+	ip6tunnel_xmit(n->sock6->sk, skb, NULL);
 }
 
 void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb)
@@ -81,7 +145,7 @@ void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb)
 	if (s.segs > 1) {
 		skb_shinfo(skb)->gso_size = s.each;
 		skb_shinfo(skb)->gso_segs = s.segs;
-		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4;
+		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4 | (s.list ? SKB_GSO_FRAGLIST : 0);
 	}
 	if (s.fam == MX_FAM_IP4)
 		send4(n, skb, &s);
