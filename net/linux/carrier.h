@@ -45,7 +45,7 @@ static inline struct mxk_send *mxk_send_cb(struct sk_buff *skb)
 
 /* Datagrams that came together and are handed out before what they led to is packed:
  * a server has room for a limited number of replies that wait. */
-#define MXK_UNPACK_RUN	16u
+#define MXK_UNPACK_RUN	32u
 
 /* Datagrams that go out as one skb with a list. */
 #define MXK_JOIN_BYTES	60000u
@@ -62,6 +62,10 @@ void mxk_send(struct mxk_node *n, struct sk_buff *skb);
  * in softirq. */
 void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
 		u32 off, u32 len);
+/* Gives back what was received, with all that is joined to it. Bottom halves off. */
+void mxk_free_received(struct sk_buff *skb);
+/* After each; *@count is 0 when the lock has just been taken. Under the lock. */
+void mxk_unpacked(struct mxk_node *n, mx_ns now, u32 *count);
 
 /* ---- heads.c ---- */
 int mxk_heads_init(struct mxk_node *n);		/* sleeps; -ENOMEM */
@@ -98,6 +102,9 @@ void mxk_udp_bind(struct mxk_node *n, int ifindex);
 /* For the sockets. */
 struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct sk_buff *skb);
 int mxk_gro_complete(struct sock *sk, struct sk_buff *skb, int nhoff);
+/* Both carriers: @skb to the list of @p, from where it begins for GRO. False: no more. */
+bool mxk_gro_join(struct sk_buff *p, struct sk_buff *skb);
+extern bool mxk_gro;			/* the parameter gro */
 
 /* ---- raw.c ---- */
 #define MXK_RAW_HEAD	4u

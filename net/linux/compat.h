@@ -18,6 +18,13 @@
 #endif
 
 /*
+ * 6.5, "net: gro: fix misuse of CB in udp socket lookup": before it, the lookup of a
+ * datagram's socket by GRO did not know on which interface it came, and found none that is
+ * bound to one.
+ */
+#define MXK_GRO_FINDS_BOUND	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0))
+
+/*
  * 6.9, "block: pass a queue_limits argument to blk_mq_alloc_disk"; 6.11, "block:
  * move cache control settings out of queue->flags" and its series: limits and
  * features are given when the queue is made.

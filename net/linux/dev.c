@@ -24,14 +24,14 @@ static void appeared(struct mxk_node *n, struct net_device *dev)
 		mxk_udp_bind(n, dev->ifindex);
 	}
 	pr_info("network interface %s is there again\n", dev->name);
-	n->ifindex = dev->ifindex;
+	WRITE_ONCE(n->ifindex, dev->ifindex);
 }
 
 static void went(struct mxk_node *n, struct net_device *dev)
 {
 	if (n->ifindex != dev->ifindex)
 		return;
-	n->ifindex = -1;
+	WRITE_ONCE(n->ifindex, -1);
 	if (n->raw)
 		mxk_raw_detach(n);
 	pr_warn("network interface %s is gone; requests wait until it is back\n", dev->name);

@@ -49,11 +49,12 @@ static bool is_local(struct mxk_node *n, struct sk_buff *skb)
 	}
 }
 
-static bool join(struct sk_buff *p, struct sk_buff *skb)
+bool mxk_gro_join(struct sk_buff *p, struct sk_buff *skb)
 {
 	u32 off = skb_gro_offset(skb);
 
-	if (!pskb_may_pull(skb, off))
+	if (NAPI_GRO_CB(p)->flush || NAPI_GRO_CB(p)->count >= JOIN_MAX ||
+	    p->len + skb_gro_len(skb) > JOIN_BYTES || !pskb_may_pull(skb, off))
 		return false;
 	__skb_pull(skb, off);
 	if (NAPI_GRO_CB(p)->last == p)
@@ -85,10 +86,7 @@ struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct 
 		if (!NAPI_GRO_CB(p)->same_flow)
 			continue;
 		/* If not: @p goes its way, and @skb waits for others. */
-		if (NAPI_GRO_CB(p)->flush || NAPI_GRO_CB(p)->count >= JOIN_MAX ||
-		    p->len + skb_gro_len(skb) > JOIN_BYTES || !join(p, skb))
-			return p;
-		return NULL;
+		return mxk_gro_join(p, skb) ? NULL : p;
 	}
 	return NULL;
 }

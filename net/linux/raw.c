@@ -17,6 +17,7 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_netdev.h>
+#include <net/gro.h>
 #include "core/wire.h"
 #include "net/linux/carrier.h"
 
@@ -37,8 +38,37 @@ static struct sk_buff *take_apart(struct sk_buff *skb, netdev_features_t feature
 	return skb_segment_list(skb, features, skb_mac_header_len(skb));
 }
 
+/*
+ * What one poll of the device brought for us from one address makes one skb as well, the
+ * first with the others in its list. Those of @head with same_flow have its addresses.
+ */
+static struct sk_buff *join_received(struct list_head *head, struct sk_buff *skb)
+{
+	struct sk_buff *p;
+
+	if (NAPI_GRO_CB(skb)->flush || !mxk_gro ||
+	    !ether_addr_equal_64bits(eth_hdr(skb)->h_dest, skb->dev->dev_addr)) {
+		NAPI_GRO_CB(skb)->flush = 1;
+		return NULL;
+	}
+	list_for_each_entry(p, head, list)
+		if (NAPI_GRO_CB(p)->same_flow)
+			return mxk_gro_join(p, skb) ? NULL : p;
+	return NULL;
+}
+
+/* Should it be sent on, by a bridge for instance, it is taken apart for that. */
+static int joined(struct sk_buff *skb, int nhoff)
+{
+	skb_shinfo(skb)->gso_type = JOINED;
+	skb_shinfo(skb)->gso_segs = NAPI_GRO_CB(skb)->count;
+	return 0;
+}
+
 static struct packet_offload offload = {
-	.type = htons(MX_ETHERTYPE), .callbacks = { .gso_segment = take_apart },
+	.type = htons(MX_ETHERTYPE), .callbacks = {
+		.gso_segment = take_apart, .gro_receive = join_received, .gro_complete = joined,
+	},
 };
 
 void mxk_raw_init(void)
@@ -91,34 +121,52 @@ void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb)
 
 /* ---- receiving ---- */
 
-static void unpack_frame(struct mxk_node *n, mx_ns now, struct sk_buff *skb)
+/* A frame of @len bytes, the padding included. */
+static void unpack_frame(struct mxk_node *n, mx_ns now, const struct mx_addr *from,
+			 struct sk_buff *skb, u32 len)
 {
-	struct mx_addr from = { .fam = MX_FAM_ETH };
 	u8 room[MXK_RAW_HEAD];
 	const u8 *head = skb_header_pointer(skb, 0, sizeof(room), room);
-	u32 len;
+	u32 dgram;
 
-	if (!head || skb->pkt_type == PACKET_OTHERHOST)
+	if (!head)
 		return;
-	len = mx_ld16(head);
-	if (len > skb->len - MXK_RAW_HEAD)
+	dgram = mx_ld16(head);
+	if (dgram <= len - MXK_RAW_HEAD)
+		mxk_unpack(n, now, from, skb, MXK_RAW_HEAD, dgram);
+}
+
+/* @skb and what was joined to it; *@count: how many since something was sent. */
+static void unpack_frames(struct mxk_node *n, mx_ns now, struct sk_buff *skb, u32 *count)
+{
+	struct mx_addr from = { .fam = MX_FAM_ETH };
+	struct sk_buff *f;
+
+	if (skb->pkt_type == PACKET_OTHERHOST)
 		return;
 	ether_addr_copy(from.a, eth_hdr(skb)->h_source);
-	mxk_unpack(n, now, &from, skb, MXK_RAW_HEAD, len);
+	n->stats.rx_joined += skb_has_frag_list(skb);
+	unpack_frame(n, now, &from, skb, skb_pagelen(skb));
+	mxk_unpacked(n, now, count);
+	skb_walk_frags(skb, f) {
+		unpack_frame(n, now, &from, f, f->len);
+		mxk_unpacked(n, now, count);
+	}
 }
 
 static void receive(struct mxk_node *n, struct sk_buff *skb)
 {
+	u32 count = 0;
 	mx_ns now;
 
 	skb = skb_share_check(skb, GFP_ATOMIC);
 	if (!skb)
 		return;
 	if (mxk_rx_begin(n, &now)) {
-		unpack_frame(n, now, skb);
+		unpack_frames(n, now, skb, &count);
 		mxk_leave(n, now);
 	}
-	consume_skb(skb);
+	mxk_free_received(skb);
 }
 
 static int raw_rcv(struct sk_buff *skb, struct net_device *dev, struct packet_type *pt,
@@ -128,7 +176,7 @@ static int raw_rcv(struct sk_buff *skb, struct net_device *dev, struct packet_ty
 	return 0;
 }
 
-/* What one poll of the device brought: one lock, and one round of answers. */
+/* One lock, and one round of answers, for all that the stack has at hand. */
 static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct net_device *orig)
 {
 	struct mxk_node *n = container_of(pt, struct mxk_node, raw_type);
@@ -142,12 +190,9 @@ static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct 
 		skb = skb_share_check(skb, GFP_ATOMIC);
 		if (!skb)
 			continue;
-		if (on) {
-			unpack_frame(n, now, skb);
-			if (++count % MXK_UNPACK_RUN == 0)
-				mxk_pack_all(n, now);
-		}
-		consume_skb(skb);
+		if (on)
+			unpack_frames(n, now, skb, &count);
+		mxk_free_received(skb);
 	}
 	if (on)
 		mxk_leave(n, now);

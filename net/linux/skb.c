@@ -360,3 +360,27 @@ void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struc
 	if (p)
 		mx_ep_rx(n->ep, now, from, p, len);
 }
+
+/* By way of the stack's cache of skbs, from which those that are sent come. */
+void mxk_free_received(struct sk_buff *skb)
+{
+	struct sk_buff *f, *next;
+
+	/* Of one that somebody else has, too, the list is theirs as well. */
+	if (!skb_shared(skb) && !skb_cloned(skb)) {
+		f = skb_shinfo(skb)->frag_list;
+		skb_shinfo(skb)->frag_list = NULL;
+		for (; f; f = next) {
+			next = f->next;
+			skb_mark_not_on_list(f);
+			napi_consume_skb(f, 1);
+		}
+	}
+	napi_consume_skb(skb, 1);
+}
+
+void mxk_unpacked(struct mxk_node *n, mx_ns now, u32 *count)
+{
+	if (++*count % MXK_UNPACK_RUN == 0)
+		mxk_pack_all(n, now);
+}

@@ -22,9 +22,9 @@
 #include "net/linux/carrier.h"
 #include "net/linux/compat.h"
 
-static bool gro = true;
-module_param(gro, bool, 0644);
-MODULE_PARM_DESC(gro, "join received datagrams of one peer for their way through IP (default on)");
+bool mxk_gro = true;
+module_param_named(gro, mxk_gro, bool, 0644);
+MODULE_PARM_DESC(gro, "join received datagrams of one peer for their way through the stack (default on)");
 
 /* ---- sending ---- */
 
@@ -181,16 +181,28 @@ static void unpack_joined(struct mxk_node *n, mx_ns now, const struct mx_addr *f
 			  struct sk_buff *skb)
 {
 	struct sk_buff *f;
-	u32 count = 1;
+	u32 count = 0;
 
 	n->stats.rx_joined++;
 	mxk_unpack(n, now, from, skb, sizeof(struct udphdr),
 		   skb_pagelen(skb) - sizeof(struct udphdr));
+	mxk_unpacked(n, now, &count);
 	skb_walk_frags(skb, f) {
 		mxk_unpack(n, now, from, f, 0, f->len);
-		if (++count % MXK_UNPACK_RUN == 0)
-			mxk_pack_all(n, now);
+		mxk_unpacked(n, now, &count);
 	}
+}
+
+/* Sockets that are bound to their interface get nothing else; others ask here. */
+static bool on_interface(const struct mxk_node *n, const struct sk_buff *skb)
+{
+	int index = READ_ONCE(n->ifindex);
+
+	if (MXK_GRO_FINDS_BOUND || !index)
+		return true;
+	if (skb->protocol == htons(ETH_P_IP))
+		return inet_iif(skb) == index || inet_sdif(skb) == index;
+	return inet6_iif(skb) == index || inet6_sdif(skb) == index;
 }
 
 static int encap_rcv(struct sock *sk, struct sk_buff *skb)
@@ -200,7 +212,7 @@ static int encap_rcv(struct sock *sk, struct sk_buff *skb)
 	u8 local[16];
 	mx_ns now;
 
-	if (!n || !mxk_rx_begin(n, &now)) {
+	if (!n || !on_interface(n, skb) || !mxk_rx_begin(n, &now)) {
 		kfree_skb(skb);
 		return 0;
 	}
@@ -212,7 +224,7 @@ static int encap_rcv(struct sock *sk, struct sk_buff *skb)
 	else
 		mxk_unpack(n, now, &from, skb, sizeof(struct udphdr),
 			   skb->len - sizeof(struct udphdr));
-	consume_skb(skb);
+	mxk_free_received(skb);
 	mxk_leave(n, now);
 	return 0;
 }
@@ -224,7 +236,7 @@ static void set_up(struct mxk_node *n, struct socket *s, bool memalloc)
 	struct udp_tunnel_sock_cfg tunnel = { .sk_user_data = n, .encap_type = 1,
 					      .encap_rcv = encap_rcv };
 
-	if (gro) {
+	if (mxk_gro) {
 		tunnel.gro_receive = mxk_gro_receive;
 		tunnel.gro_complete = mxk_gro_complete;
 	}
@@ -241,7 +253,7 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 	struct udp_port_cfg port = {
 		.family = AF_INET, .local_udp_port = htons(c->port), .use_udp_checksums = 1,
 		.use_udp6_tx_checksums = 1, .use_udp6_rx_checksums = 1, .ipv6_v6only = 1,
-		.bind_ifindex = n->ifindex,
+		.bind_ifindex = MXK_GRO_FINDS_BOUND ? n->ifindex : 0,
 	};
 	int rc = udp_sock_create(n->net, &port, &n->sock4);
 
@@ -267,6 +279,8 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 
 void mxk_udp_bind(struct mxk_node *n, int ifindex)
 {
+	if (!MXK_GRO_FINDS_BOUND)
+		return;
 	sock_bindtoindex(n->sock4->sk, ifindex, true);
 	if (n->sock6)
 		sock_bindtoindex(n->sock6->sk, ifindex, true);
