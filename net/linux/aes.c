@@ -161,6 +161,11 @@ bool mxk_aes_have(void)
 	return pool.have;
 }
 
+bool mxk_aes_ready(void)
+{
+	return crypto_simd_usable();
+}
+
 struct mxk_aes *mxk_aes_get(const u8 key[32])
 {
 	struct mxk_aes *a = take();
@@ -212,7 +217,7 @@ static bool prepare(struct mxk_aes *a, u64 pktno, const void *aad, size_t aad_le
 {
 	u32 n;
 
-	if (WARN_ON_ONCE(!crypto_simd_usable()))
+	if (WARN_ON_ONCE(!mxk_aes_ready()))
 		return false;
 	sg_init_table(a->sg, SG_MAX);
 	if ((const u8 *)aad + aad_len == buf)

@@ -8,9 +8,9 @@
  * made, as without memory: its client says HELLO again a little later.
  *
  * It is the bare implementation that is used (CRYPTO_ALG_INTERNAL), not the one that
- * hands over to a thread where the FPU cannot be had: whoever calls here has bottom
- * halves off, and the FPU is used elsewhere in the kernel only with them off, so it is
- * always free here. Not from hard interrupts.
+ * hands over to a thread where the FPU cannot be had. It needs the FPU, which a softirq
+ * may find taken: x86 used it with bottom halves on until 6.15. mxk_aes_ready() tells,
+ * and node.c puts off what needs it.
  */
 #ifndef MEMX_LINUX_AES_H
 #define MEMX_LINUX_AES_H
@@ -24,11 +24,13 @@ struct mxk_aes;			/* a transform: one direction of one session */
 void mxk_aes_init(void);
 void mxk_aes_exit(void);	/* all transforms were put */
 bool mxk_aes_have(void);
+/* Can transforms be used here and now? Always so in process context. */
+bool mxk_aes_ready(void);
 
 /* Any context but hard interrupts. NULL: none at hand. */
 struct mxk_aes *mxk_aes_get(const u8 key[32]);
 void mxk_aes_put(struct mxk_aes *a);	/* forgets the key; harmless on NULL */
-/* Bottom halves off; one caller at a time for each transform. As mx_aead_seal and
+/* Bottom halves off, and ready; one caller at a time for each transform. As mx_aead_seal and
  * mx_aead_open; @aad and @buf in directly mapped or vmalloc memory. */
 bool mxk_aes_seal(struct mxk_aes *a, u64 pktno, const void *aad, size_t aad_len, u8 *buf,
 		  size_t len);

@@ -97,6 +97,8 @@ void mxk_udp_close(struct mxk_node *n);
 void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb);
 /* The interface is another one from now on; sleeps. */
 void mxk_udp_bind(struct mxk_node *n, int ifindex);
+/* As mxk_raw_take(). */
+void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb);
 
 /* ---- gro.c ---- */
 /* For the sockets. */
@@ -117,6 +119,9 @@ int mxk_raw_attach(struct mxk_node *n, struct net_device *dev);
 void mxk_raw_detach(struct mxk_node *n);	/* harmless if it is not attached */
 /* Puts the head before the datagram. */
 void mxk_raw_head(struct sk_buff *skb);
+/* What came, with what was joined to it: to the endpoint. Takes the skb. Without the
+ * lock, bottom halves off, under RCU. */
+void mxk_raw_take(struct mxk_node *n, struct sk_buff *skb);
 /* Takes the skb. Without the lock, bottom halves off since it was packed. */
 void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb);
 
@@ -131,9 +136,19 @@ void mxk_dev_close(struct mxk_node *n);
 u32 mxk_dev_rwnd(struct mxk_node *n);
 
 /* ---- node.c ---- */
+/* Once for the module; exit sleeps. */
+int mxk_node_init(void);
+void mxk_node_exit(void);
+/*
+ * True: what came cannot be opened now, because a sealed session's cipher needs the
+ * FPU and this softirq has interrupted kernel code that uses it. The skb was taken, and
+ * is handed to mxk_udp_take() or mxk_raw_take() by a work item, as soon as that code has
+ * ended. Without the lock, bottom halves off.
+ */
+bool mxk_put_off(struct mxk_node *n, struct sk_buff *skb);
 /* Takes the lock if the node is at work. */
 bool mxk_rx_begin(struct mxk_node *n, mx_ns *now);
-/* Sends what the endpoint has to send by now, if it may; the lock is kept. */
+/* Packs what the endpoint has to send by now, if it may and can; the lock is kept. */
 void mxk_pack_all(struct mxk_node *n, mx_ns now);
 
 /* ---- port.c, pages.c ---- */

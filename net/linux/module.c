@@ -44,6 +44,10 @@ EXPORT_SYMBOL_GPL(mx_name_valid);
 
 static int __init core_init(void)
 {
+	int rc = mxk_node_init();
+
+	if (rc)
+		return rc;
 	mxk_aes_init();
 	mxk_raw_init();
 	return 0;
@@ -53,6 +57,7 @@ static void __exit core_exit(void)
 {
 	mxk_raw_exit();
 	mxk_aes_exit();
+	mxk_node_exit();
 }
 
 module_init(core_init);

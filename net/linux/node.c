@@ -8,6 +8,7 @@
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 #include "core/wire.h"
+#include "net/linux/aes.h"
 #include "net/linux/carrier.h"
 #include "net/linux/key.h"
 
@@ -38,10 +39,81 @@ static void arm(struct mxk_node *n)
 	hrtimer_start(&n->timer, ns_to_ktime(min_t(u64, at, KTIME_MAX)), HRTIMER_MODE_ABS_SOFT);
 }
 
+/* ---- without the FPU ---- */
+
+#define PUT_OFF_MAX	1024u		/* skbs: a receive ring or two */
+
+/* WQ_MEM_RECLAIM: swapped pages may wait for it. */
+static struct workqueue_struct *go_on_wq;
+
+int mxk_node_init(void)
+{
+	go_on_wq = alloc_workqueue("memx_fpu", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
+	return go_on_wq ? 0 : -ENOMEM;
+}
+
+void mxk_node_exit(void)
+{
+	destroy_workqueue(go_on_wq);
+}
+
+static bool can_seal(const struct mxk_node *n)
+{
+	return !n->keyed || !mxk_aes_have() || mxk_aes_ready();
+}
+
+/* On this CPU, where the code that has the FPU cannot be preempted. */
+static void queue_go_on(struct mxk_node *n)
+{
+	queue_work_on(smp_processor_id(), go_on_wq, &n->go_on);
+}
+
+bool mxk_put_off(struct mxk_node *n, struct sk_buff *skb)
+{
+	if (can_seal(n))
+		return false;
+	if (READ_ONCE(n->stopping) || skb_queue_len_lockless(&n->put_off) >= PUT_OFF_MAX) {
+		kfree_skb(skb);
+		return true;
+	}
+	atomic64_inc(&n->stats.rx_put_off);
+	/* Valid under RCU only, or not to be held for long. */
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	skb_queue_tail(&n->put_off, skb);
+	queue_go_on(n);
+	return true;
+}
+
+static void go_on(struct work_struct *w)
+{
+	struct mxk_node *n = container_of(w, struct mxk_node, go_on);
+	struct sk_buff *skb;
+	mx_ns now;
+
+	local_bh_disable();
+	rcu_read_lock();
+	while ((skb = skb_dequeue(&n->put_off)) != NULL) {
+		if (n->raw)
+			mxk_raw_take(n, skb);
+		else
+			mxk_udp_take(n, skb);
+	}
+	rcu_read_unlock();
+	/* What could not be packed then. */
+	if (mxk_rx_begin(n, &now))
+		mxk_leave(n, now);
+	local_bh_enable();
+}
+
 void mxk_pack_all(struct mxk_node *n, mx_ns now)
 {
 	if (n->may_send && !n->may_send(n))
 		return;
+	if (!can_seal(n)) {
+		queue_go_on(n);
+		return;
+	}
 	while (mx_ep_tx(n->ep, now, &n->tx))
 		mxk_pack(n);
 }
@@ -176,9 +248,12 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	spin_lock_init(&n->lock);
 	INIT_LIST_HEAD(&n->after);
 	__skb_queue_head_init(&n->out);
+	skb_queue_head_init(&n->put_off);
+	INIT_WORK(&n->go_on, go_on);
 	n->starting = true;
 	n->stopping = true;
 	n->memalloc = c->memalloc;
+	n->keyed = c->keyed;
 	n->serve = c->serve;
 	n->armed = MX_NEVER;
 	n->net = &init_net;
@@ -244,6 +319,11 @@ void mxk_stop(struct mxk_node *n)
 	spin_unlock_bh(&n->lock);
 	close_carrier(n);
 	hrtimer_cancel(&n->timer);
+	cancel_work_sync(&n->go_on);
+	skb_queue_purge(&n->put_off);
+	if (atomic64_read(&n->stats.rx_put_off))
+		pr_info("%lld times what came waited for the FPU\n",
+			atomic64_read(&n->stats.rx_put_off));
 	mxk_pages_stop(n);
 	if (n->stats.rx_reserve)
 		pr_info("%llu frames came in emergency reserves\n", n->stats.rx_reserve);

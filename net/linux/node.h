@@ -5,7 +5,7 @@
  * The core is single-threaded per endpoint; node->lock makes it so. Everything
  * happens in whatever context brings it: a datagram in the softirq that received
  * it, a request in its submitter, time in a soft hrtimer. There is no thread and no
- * work queue between.
+ * work queue between; but for AES where the FPU is taken, see mxk_put_off().
  *
  *	now = mxk_enter(node);		takes the lock
  *	... calls into the core ...
@@ -87,6 +87,7 @@ struct mxk_stats {
 	u64 rx_copied;			/* datagrams that had to be made contiguous */
 	u64 rx_joined;			/* skbs with several datagrams */
 	u64 rx_reserve;			/* frames that came in emergency reserves (raw only) */
+	atomic64_t rx_put_off;		/* skbs that came while the FPU was taken */
 	u64 tx_nomem, tx_noroute, tx_copied;
 	u64 tx_alloc;			/* heads that were allocated: too large, or none was free */
 };
@@ -99,6 +100,7 @@ struct mxk_node {
 	bool starting;			/* allocations may sleep: nobody else is here yet */
 	bool memalloc;			/* may use the emergency reserves (swap) */
 	bool serve;
+	bool keyed;			/* every session is sealed */
 	struct mxk_pages pages;
 
 	struct hrtimer timer;
@@ -118,6 +120,8 @@ struct mxk_node {
 	u16 port_no;
 	__be32 local;			/* an address of this machine, as of... */
 	unsigned long local_until;	/* ...then (gro.c) */
+	struct sk_buff_head put_off;	/* received, to be taken up by... */
+	struct work_struct go_on;	/* ...this, when the FPU is free again */
 	struct list_head after;		/* struct mxk_after; lock */
 	struct mxk_heads heads;
 	struct sk_buff_head out;	/* packed, to be sent when the lock is dropped; lock */

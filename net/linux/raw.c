@@ -154,19 +154,23 @@ static void unpack_frames(struct mxk_node *n, mx_ns now, struct sk_buff *skb, u3
 	}
 }
 
-static void receive(struct mxk_node *n, struct sk_buff *skb)
+void mxk_raw_take(struct mxk_node *n, struct sk_buff *skb)
 {
 	u32 count = 0;
 	mx_ns now;
 
-	skb = skb_share_check(skb, GFP_ATOMIC);
-	if (!skb)
-		return;
 	if (mxk_rx_begin(n, &now)) {
 		unpack_frames(n, now, skb, &count);
 		mxk_leave(n, now);
 	}
 	mxk_free_received(skb);
+}
+
+static void receive(struct mxk_node *n, struct sk_buff *skb)
+{
+	skb = skb_share_check(skb, GFP_ATOMIC);
+	if (skb && !mxk_put_off(n, skb))
+		mxk_raw_take(n, skb);
 }
 
 static int raw_rcv(struct sk_buff *skb, struct net_device *dev, struct packet_type *pt,
@@ -188,7 +192,7 @@ static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct 
 	list_for_each_entry_safe(skb, next, list, list) {
 		skb_list_del_init(skb);
 		skb = skb_share_check(skb, GFP_ATOMIC);
-		if (!skb)
+		if (!skb || mxk_put_off(n, skb))
 			continue;
 		if (on)
 			unpack_frames(n, now, skb, &count);

@@ -205,16 +205,15 @@ static bool on_interface(const struct mxk_node *n, const struct sk_buff *skb)
 	return inet6_iif(skb) == index || inet6_sdif(skb) == index;
 }
 
-static int encap_rcv(struct sock *sk, struct sk_buff *skb)
+void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb)
 {
-	struct mxk_node *n = rcu_dereference_sk_user_data(sk);
 	struct mx_addr from;
 	u8 local[16];
 	mx_ns now;
 
-	if (!n || !on_interface(n, skb) || !mxk_rx_begin(n, &now)) {
+	if (!mxk_rx_begin(n, &now)) {
 		kfree_skb(skb);
-		return 0;
+		return;
 	}
 	addresses(n, skb, &from, local);
 	if (skb->pkt_type == PACKET_HOST)
@@ -226,6 +225,17 @@ static int encap_rcv(struct sock *sk, struct sk_buff *skb)
 			   skb->len - sizeof(struct udphdr));
 	mxk_free_received(skb);
 	mxk_leave(n, now);
+}
+
+static int encap_rcv(struct sock *sk, struct sk_buff *skb)
+{
+	struct mxk_node *n = rcu_dereference_sk_user_data(sk);
+
+	/* The interface is asked for while the skb has its route. */
+	if (!n || !on_interface(n, skb))
+		kfree_skb(skb);
+	else if (!mxk_put_off(n, skb))
+		mxk_udp_take(n, skb);
 	return 0;
 }
 
