@@ -133,6 +133,7 @@ void mxk_leave(struct mxk_node *n, mx_ns now)
 	struct sk_buff_head out;
 	struct sk_buff *skb;
 	LIST_HEAD(after);
+	bool over;
 
 	__skb_queue_head_init(&out);
 	if (mx_ep_deadline(n->ep) <= now)
@@ -141,9 +142,12 @@ void mxk_leave(struct mxk_node *n, mx_ns now)
 	skb_queue_splice_init(&n->out, &out);
 	arm(n);
 	list_splice_init(&n->after, &after);
+	over = n->stopping && !n->starting;
 	/* Not _bh: softirqs stay off until all is sent, so that a reply is not
 	 * handled in the middle of it, one frame deeper in the stack each time. */
 	spin_unlock(&n->lock);
+	if (unlikely(over))
+		__skb_queue_purge(&out);	/* the carrier is closed, or will be any moment */
 	while ((skb = __skb_dequeue(&out)) != NULL)
 		mxk_send(n, skb);
 	run_after(&after);
@@ -157,16 +161,6 @@ void mxk_leave_later(struct mxk_node *n)
 }
 EXPORT_SYMBOL_GPL(mxk_leave_later);
 
-static enum hrtimer_restart timer_fn(struct hrtimer *t)
-{
-	struct mxk_node *n = container_of(t, struct mxk_node, timer);
-	mx_ns now = mxk_enter(n);
-
-	n->armed = MX_NEVER;
-	mxk_leave(n, now);
-	return HRTIMER_NORESTART;
-}
-
 bool mxk_rx_begin(struct mxk_node *n, mx_ns *now)
 {
 	*now = mxk_enter(n);
@@ -174,6 +168,18 @@ bool mxk_rx_begin(struct mxk_node *n, mx_ns *now)
 		return true;
 	spin_unlock_bh(&n->lock);
 	return false;
+}
+
+static enum hrtimer_restart timer_fn(struct hrtimer *t)
+{
+	struct mxk_node *n = container_of(t, struct mxk_node, timer);
+	mx_ns now;
+
+	if (mxk_rx_begin(n, &now)) {
+		n->armed = MX_NEVER;
+		mxk_leave(n, now);
+	}
+	return HRTIMER_NORESTART;
 }
 
 /* ---- life ---- */
@@ -317,8 +323,11 @@ void mxk_stop(struct mxk_node *n)
 	spin_lock_bh(&n->lock);
 	n->stopping = true;
 	spin_unlock_bh(&n->lock);
-	close_carrier(n);
+	/* From here on nobody begins to send; who sends, or ends the last request, has
+	 * softirqs off until it is done. */
 	hrtimer_cancel(&n->timer);
+	synchronize_net();
+	close_carrier(n);
 	cancel_work_sync(&n->go_on);
 	skb_queue_purge(&n->put_off);
 	if (atomic64_read(&n->stats.rx_put_off))
