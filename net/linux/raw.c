@@ -13,6 +13,7 @@
 #define pr_fmt(fmt) "memx: " fmt
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -173,10 +174,19 @@ static void receive(struct mxk_node *n, struct sk_buff *skb)
 		mxk_raw_take(n, skb);
 }
 
+/* Handlers are also called for what a device above took, a VLAN for one: not ours. */
+static bool is_for(const struct sk_buff *skb, const struct packet_type *pt)
+{
+	return skb->dev == pt->dev;
+}
+
 static int raw_rcv(struct sk_buff *skb, struct net_device *dev, struct packet_type *pt,
 		   struct net_device *orig)
 {
-	receive(container_of(pt, struct mxk_node, raw_type), skb);
+	if (is_for(skb, pt))
+		receive(container_of(pt, struct mxk_node, raw_type), skb);
+	else
+		kfree_skb(skb);
 	return 0;
 }
 
@@ -191,6 +201,10 @@ static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct 
 
 	list_for_each_entry_safe(skb, next, list, list) {
 		skb_list_del_init(skb);
+		if (!is_for(skb, pt)) {
+			kfree_skb(skb);
+			continue;
+		}
 		skb = skb_share_check(skb, GFP_ATOMIC);
 		if (!skb || mxk_put_off(n, skb))
 			continue;
@@ -203,11 +217,21 @@ static void raw_rcv_list(struct list_head *list, struct packet_type *pt, struct 
 }
 
 #if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+/* A frame for a VLAN, a bond or a bridge has met the test at the device below. */
+static void warn_if_stacked(const struct net_device *dev)
+{
+	if (!list_empty(&dev->adj_list.lower))
+		pr_warn("%s stands on another interface: do not swap over raw Ethernet on it, but on the one below, or over UDP\n",
+			dev->name);
+}
+
 static unsigned int ingress(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct mxk_node *n = priv;
 
-	if (!skb_pfmemalloc(skb) || skb->protocol != htons(MX_ETHERTYPE))
+	/* With a tag it is for a VLAN above. */
+	if (!skb_pfmemalloc(skb) || skb->protocol != htons(MX_ETHERTYPE) ||
+	    (skb_vlan_tag_present(skb) && skb_vlan_tag_get_id(skb)))
 		return NF_ACCEPT;
 	n->stats.rx_reserve++;
 	receive(n, skb);
@@ -216,6 +240,7 @@ static unsigned int ingress(void *priv, struct sk_buff *skb, const struct nf_hoo
 
 static int hook(struct mxk_node *n, struct net_device *dev)
 {
+	warn_if_stacked(dev);
 	n->raw_hook = (struct nf_hook_ops){
 		.hook = ingress, .priv = n, .pf = NFPROTO_NETDEV, .hooknum = NF_NETDEV_INGRESS,
 		.dev = dev, .priority = INT_MAX,	/* after the machine's own rules */
