@@ -210,13 +210,21 @@ static int open_reserve(struct mxk_node *n)
 	return rc;
 }
 
+static void close_reserve(struct mxk_node *n)
+{
+	if (!n->sock4)
+		return;
+	sk_clear_memalloc(n->sock4->sk);
+	sock_release(n->sock4);
+}
+
 static void close_carrier(struct mxk_node *n)
 {
 	mxk_dev_close(n);
 	if (!n->raw)
 		mxk_udp_close(n);
-	else if (n->sock4)
-		sock_release(n->sock4);
+	else
+		close_reserve(n);
 	n->sock4 = NULL;
 }
 

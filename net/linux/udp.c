@@ -296,12 +296,19 @@ void mxk_udp_bind(struct mxk_node *n, int ifindex)
 		sock_bindtoindex(n->sock6->sk, ifindex, true);
 }
 
+static void release(struct socket *s)
+{
+	if (!s)
+		return;
+	if (sock_flag(s->sk, SOCK_MEMALLOC))
+		sk_clear_memalloc(s->sk);	/* nobody else does */
+	udp_tunnel_sock_release(s);
+}
+
 void mxk_udp_close(struct mxk_node *n)
 {
-	if (n->sock4)
-		udp_tunnel_sock_release(n->sock4);
-	if (n->sock6)
-		udp_tunnel_sock_release(n->sock6);
+	release(n->sock4);
+	release(n->sock6);
 	/* Receive softirqs that had found the node are over. */
 	synchronize_net();
 	n->sock4 = NULL;
