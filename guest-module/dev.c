@@ -4,6 +4,7 @@
 #include <linux/blkdev.h>
 #include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include "guest-module/dev.h"
 
@@ -162,10 +163,14 @@ static void close_volume(struct memx_dev *d)
 static void dev_event(void *user)
 {
 	struct memx_dev *d = user;
+	unsigned int noio;
 
 	mutex_lock(&memx_lock);
+	/* Who waits for memory that is swapped to a silent server would hold the lock. */
+	noio = memalloc_noio_save();
 	if (d->state == MEMX_STATE_ATTACHED && d->disk && d->vol)
 		set_capacity_and_notify(d->disk, memx_volume_size(d->vol) >> SECTOR_SHIFT);
+	memalloc_noio_restore(noio);
 	mutex_unlock(&memx_lock);
 }
 

@@ -94,7 +94,7 @@ extern const struct attribute_group *memx_disk_groups[];
 
 /* netlink.c */
 int memx_netlink_init(void);
-/* No command runs any more after it. */
+/* No command runs any more after it. Harmless where init has failed. */
 void memx_netlink_exit(void);
 
 #endif

@@ -95,9 +95,11 @@ static int __init memx_init(void)
 	if (rc)
 		return rc;
 	rc = memx_netlink_init();
-	if (rc)
-		memx_dev_detach_all();
-	return rc;
+	if (!rc || !*volume)
+		return rc;
+	/* Somebody may have opened the device: the module has to stay. */
+	pr_err("memxctl cannot be served: error %d; unloading the module detaches the volume\n", rc);
+	return 0;
 }
 
 /* Nothing is open now: an open device holds the module. */

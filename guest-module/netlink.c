@@ -417,13 +417,17 @@ int memx_netlink_init(void)
 	if (!jobs)
 		return -ENOMEM;
 	rc = genl_register_family(&family);
-	if (rc)
-		destroy_workqueue(jobs);
+	if (!rc)
+		return 0;
+	destroy_workqueue(jobs);
+	jobs = NULL;
 	return rc;
 }
 
 void memx_netlink_exit(void)
 {
+	if (!jobs)
+		return;
 	genl_unregister_family(&family);
 	memx_dev_stop_attaching();
 	destroy_workqueue(jobs);

@@ -95,8 +95,9 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);
 void mxk_udp_close(struct mxk_node *n);
 /* Takes the skb. Without the lock, bottom halves off. */
 void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb);
-/* The interface is another one from now on; sleeps. */
-void mxk_udp_bind(struct mxk_node *n, int ifindex);
+/* The interface is another one from now on; sleeps. -EPERM: a socket that is bound can be
+ * bound anew only by who has CAP_NET_RAW. */
+int mxk_udp_bind(struct mxk_node *n, int ifindex);
 /* As mxk_raw_take(). */
 void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb);
 

@@ -8,20 +8,34 @@
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched/mm.h>
 #include <net/sock.h>
 #include "core/wire.h"
 #include "net/linux/carrier.h"
 
+static int use(struct mxk_node *n, struct net_device *dev)
+{
+	/* What waits for us may be what memory waits for. */
+	unsigned int noio = memalloc_noio_save();
+	int rc = n->raw ? mxk_raw_attach(n, dev) : mxk_udp_bind(n, dev->ifindex);
+
+	memalloc_noio_restore(noio);
+	return rc;
+}
+
 static void appeared(struct mxk_node *n, struct net_device *dev)
 {
+	int rc;
+
 	if (n->ifindex == dev->ifindex || strcmp(dev->name, n->ifname))
 		return;
-	if (n->raw) {
-		if (n->dev || !(dev->flags & IFF_UP) || mxk_raw_check(dev) ||
-		    mxk_raw_attach(n, dev))
-			return;
-	} else {
-		mxk_udp_bind(n, dev->ifindex);
+	if (n->raw && (n->dev || !(dev->flags & IFF_UP) || mxk_raw_check(dev)))
+		return;
+	rc = use(n, dev);
+	if (rc) {
+		pr_err("network interface %s is there again and cannot be used: error %d; it is tried again when it is set up\n",
+		       dev->name, rc);
+		return;
 	}
 	pr_info("network interface %s is there again\n", dev->name);
 	WRITE_ONCE(n->ifindex, dev->ifindex);

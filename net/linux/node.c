@@ -247,8 +247,10 @@ void mxk_conf_ep(struct mxk_node *n, struct mx_ep_conf *c)
 {
 	c->rwnd = mxk_dev_rwnd(n);
 	c->dgram_max = MXK_DGRAM_MAX;
+	spin_lock_bh(&n->lock);
 	if (n->dev)
 		c->dgram_max = min_t(u32, n->dev->mtu - MXK_RAW_HEAD, MXK_DGRAM_MAX);
+	spin_unlock_bh(&n->lock);
 }
 EXPORT_SYMBOL_GPL(mxk_conf_ep);
 

@@ -287,13 +287,15 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 	return 0;
 }
 
-void mxk_udp_bind(struct mxk_node *n, int ifindex)
+int mxk_udp_bind(struct mxk_node *n, int ifindex)
 {
-	if (!MXK_GRO_FINDS_BOUND)
-		return;
-	sock_bindtoindex(n->sock4->sk, ifindex, true);
-	if (n->sock6)
-		sock_bindtoindex(n->sock6->sk, ifindex, true);
+	int rc = 0;
+
+	if (MXK_GRO_FINDS_BOUND)
+		rc = sock_bindtoindex(n->sock4->sk, ifindex, true);
+	if (MXK_GRO_FINDS_BOUND && !rc && n->sock6)
+		rc = sock_bindtoindex(n->sock6->sk, ifindex, true);
+	return rc;
 }
 
 static void release(struct socket *s)
