@@ -8,7 +8,9 @@
 
 /*
  * Control memory is asked for at set-up, when it may sleep, and from control
- * messages in softirq, when it may not and may fail; never for a block request.
+ * messages in softirq, when it may not and may fail; never for a block request. But a
+ * client without a session writes no page: what a session needs, a page at most, it may
+ * take from the reserves if it swaps.
  */
 static void *port_alloc(void *ctx, size_t size)
 {
@@ -16,7 +18,8 @@ static void *port_alloc(void *ctx, size_t size)
 
 	if (n->starting)
 		return kvzalloc(size, GFP_KERNEL);
-	return kzalloc(size, GFP_ATOMIC | __GFP_NOWARN | __GFP_NOMEMALLOC);
+	return kzalloc(size, GFP_ATOMIC | __GFP_NOWARN |
+		       (n->memalloc && size <= PAGE_SIZE ? __GFP_MEMALLOC : __GFP_NOMEMALLOC));
 }
 
 static void port_free(void *ctx, void *p, size_t size)
