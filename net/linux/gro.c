@@ -36,17 +36,40 @@ static bool is_local4(struct mxk_node *n, const struct sk_buff *skb, __be32 addr
 	return true;
 }
 
-static bool is_local(struct mxk_node *n, struct sk_buff *skb)
+/* The IP header, which UDP's follows at once (IPv4 with options is not joined by the
+ * stack either). NULL: there is something between. */
+static const void *ip_header(struct sk_buff *skb, u32 *off)
 {
+	const struct ipv6hdr *ip6;
+
 	if (skb->protocol == htons(ETH_P_IP)) {
-		const struct iphdr *ip = skb_gro_network_header(skb);
-
-		return is_local4(n, skb, ip->daddr);
-	} else {
-		const struct ipv6hdr *ip = skb_gro_network_header(skb);
-
-		return ipv6_chk_addr(n->net, &ip->daddr, NULL, 0);
+		*off = skb_gro_offset(skb) - sizeof(struct udphdr) - sizeof(struct iphdr);
+		return skb_gro_header(skb, *off + sizeof(struct iphdr), *off);
 	}
+	if (skb_gro_offset(skb) < sizeof(struct udphdr) + sizeof(*ip6))
+		return NULL;
+	*off = skb_gro_offset(skb) - sizeof(struct udphdr) - sizeof(*ip6);
+	ip6 = skb_gro_header(skb, *off + sizeof(*ip6), *off);
+	return ip6 && ip6->version == 6 && ip6->nexthdr == IPPROTO_UDP ? ip6 : NULL;
+}
+
+static bool is_local(struct mxk_node *n, struct sk_buff *skb, const void *ip)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		return is_local4(n, skb, ((const struct iphdr *)ip)->daddr);
+	return ipv6_chk_addr(n->net, &((const struct ipv6hdr *)ip)->daddr, NULL, 0);
+}
+
+/* Would a rule for IP headers see in the one what it sees in the other? */
+static bool same_ip(const struct sk_buff *skb, const void *a, const void *b)
+{
+	const struct iphdr *v4 = a, *w4 = b;
+	const struct ipv6hdr *v6 = a, *w6 = b;
+
+	if (skb->protocol == htons(ETH_P_IP))
+		return v4->ttl == w4->ttl && v4->tos == w4->tos &&
+		       !((v4->frag_off ^ w4->frag_off) & htons(IP_DF));
+	return v6->hop_limit == w6->hop_limit && !memcmp(v6, w6, 4);
 }
 
 bool mxk_gro_join(struct sk_buff *p, struct sk_buff *skb)
@@ -77,8 +100,11 @@ struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct 
 {
 	struct mxk_node *n = rcu_dereference_sk_user_data(sk);
 	struct sk_buff *p;
+	const void *ip;
+	u32 off;
 
-	if (!n || NAPI_GRO_CB(skb)->flush || !is_local(n, skb)) {
+	ip = ip_header(skb, &off);
+	if (!n || NAPI_GRO_CB(skb)->flush || !ip || !is_local(n, skb, ip)) {
 		NAPI_GRO_CB(skb)->flush = 1;
 		return NULL;
 	}
@@ -86,7 +112,7 @@ struct sk_buff *mxk_gro_receive(struct sock *sk, struct list_head *head, struct 
 		if (!NAPI_GRO_CB(p)->same_flow)
 			continue;
 		/* If not: @p goes its way, and @skb waits for others. */
-		return mxk_gro_join(p, skb) ? NULL : p;
+		return same_ip(skb, ip, p->data + off) && mxk_gro_join(p, skb) ? NULL : p;
 	}
 	return NULL;
 }
