@@ -58,10 +58,11 @@ bool mxk_join(struct sk_buff *skb, struct sk_buff *next);
 void mxk_pack(struct mxk_node *n);
 /* Takes one of them. Without the lock, bottom halves off since it was packed. */
 void mxk_send(struct mxk_node *n, struct sk_buff *skb);
-/* Hands the datagram in @skb to the endpoint: @len bytes from @off on. Under the lock,
- * in softirq. */
+/* Hands the datagram in @skb to the endpoint: @len bytes from @off on. @shared: others
+ * see its bytes too (skb_cloned(); of a list, its head), which are opened elsewhere then.
+ * Under the lock. */
 void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
-		u32 off, u32 len);
+		bool shared, u32 off, u32 len);
 /* Gives back what was received, with all that is joined to it. Bottom halves off. */
 void mxk_free_received(struct sk_buff *skb);
 /* After each; *@count is 0 when the lock has just been taken. Under the lock. */

@@ -122,35 +122,36 @@ void mxk_raw_send(struct mxk_node *n, struct sk_buff *skb)
 
 /* ---- receiving ---- */
 
-/* A frame of @len bytes, the padding included. */
+/* A frame of @len bytes, the padding included; @shared: see mxk_unpack(). */
 static void unpack_frame(struct mxk_node *n, mx_ns now, const struct mx_addr *from,
-			 struct sk_buff *skb, u32 len)
+			 struct sk_buff *skb, bool shared, u32 len)
 {
 	u8 room[MXK_RAW_HEAD];
 	const u8 *head = skb_header_pointer(skb, 0, sizeof(room), room);
 	u32 dgram;
 
-	if (!head)
+	if (!head || len < MXK_RAW_HEAD)
 		return;
 	dgram = mx_ld16(head);
 	if (dgram <= len - MXK_RAW_HEAD)
-		mxk_unpack(n, now, from, skb, MXK_RAW_HEAD, dgram);
+		mxk_unpack(n, now, from, skb, shared, MXK_RAW_HEAD, dgram);
 }
 
 /* @skb and what was joined to it; *@count: how many since something was sent. */
 static void unpack_frames(struct mxk_node *n, mx_ns now, struct sk_buff *skb, u32 *count)
 {
 	struct mx_addr from = { .fam = MX_FAM_ETH };
+	bool shared = skb_cloned(skb);
 	struct sk_buff *f;
 
 	if (skb->pkt_type == PACKET_OTHERHOST)
 		return;
 	ether_addr_copy(from.a, eth_hdr(skb)->h_source);
 	n->stats.rx_joined += skb_has_frag_list(skb);
-	unpack_frame(n, now, &from, skb, skb_pagelen(skb));
+	unpack_frame(n, now, &from, skb, shared, skb_pagelen(skb));
 	mxk_unpacked(n, now, count);
 	skb_walk_frags(skb, f) {
-		unpack_frame(n, now, &from, f, f->len);
+		unpack_frame(n, now, &from, f, shared, f->len);
 		mxk_unpacked(n, now, count);
 	}
 }

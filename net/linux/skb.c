@@ -330,6 +330,12 @@ static u8 *copied(struct mxk_node *n, const struct sk_buff *skb, u32 off, u32 le
 	return skb_copy_bits(skb, off, n->rx_buf, len) ? NULL : n->rx_buf;
 }
 
+/* A page of a file, say, which somebody on this machine sends without a copy. */
+static bool is_others(const skb_frag_t *f)
+{
+	return READ_ONCE(compound_head(skb_frag_page(f))->mapping);
+}
+
 /*
  * The core wants a datagram in one piece, which it may write to when it is sealed.
  * Drivers deliver small frames in the linear part, or (once the stack has pulled
@@ -341,22 +347,22 @@ static u8 *in_one_piece(struct mxk_node *n, struct sk_buff *skb, u32 off, u32 le
 	u32 linear = skb_headlen(skb);
 	const skb_frag_t *f = skb_shinfo(skb)->frags;
 
-	if (linear >= off + len && !skb_cloned(skb))
+	if (linear >= off + len)
 		return skb->data + off;
 	if (linear <= off && skb_shinfo(skb)->nr_frags && off - linear + len <= skb_frag_size(f) &&
-	    !skb_has_shared_frag(skb) && !skb_cloned(skb))
+	    !skb_has_shared_frag(skb) && !is_others(f))
 		return (u8 *)skb_frag_address(f) + off - linear;
 	return copied(n, skb, off, len);
 }
 
 void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
-		u32 off, u32 len)
+		bool shared, u32 off, u32 len)
 {
 	u8 *p;
 
 	if (len > MX_DGRAM_MAX)
 		return;
-	p = in_one_piece(n, skb, off, len);
+	p = shared ? copied(n, skb, off, len) : in_one_piece(n, skb, off, len);
 	if (p)
 		mx_ep_rx(n->ep, now, from, p, len);
 }

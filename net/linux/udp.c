@@ -181,14 +181,15 @@ static void unpack_joined(struct mxk_node *n, mx_ns now, const struct mx_addr *f
 			  struct sk_buff *skb)
 {
 	struct sk_buff *f;
+	bool shared = skb_cloned(skb);
 	u32 count = 0;
 
 	n->stats.rx_joined++;
-	mxk_unpack(n, now, from, skb, sizeof(struct udphdr),
+	mxk_unpack(n, now, from, skb, shared, sizeof(struct udphdr),
 		   skb_pagelen(skb) - sizeof(struct udphdr));
 	mxk_unpacked(n, now, &count);
 	skb_walk_frags(skb, f) {
-		mxk_unpack(n, now, from, f, 0, f->len);
+		mxk_unpack(n, now, from, f, shared, 0, f->len);
 		mxk_unpacked(n, now, &count);
 	}
 }
@@ -221,7 +222,7 @@ void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb)
 	if (skb_is_gso(skb) && skb_has_frag_list(skb))
 		unpack_joined(n, now, &from, skb);
 	else
-		mxk_unpack(n, now, &from, skb, sizeof(struct udphdr),
+		mxk_unpack(n, now, &from, skb, skb_cloned(skb), sizeof(struct udphdr),
 			   skb->len - sizeof(struct udphdr));
 	mxk_free_received(skb);
 	mxk_leave(n, now);
