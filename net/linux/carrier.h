@@ -18,7 +18,14 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
+#include "core/wire.h"
 #include "net/linux/node.h"
+
+/* Of a datagram, by its outer header: is it a session's? */
+static inline bool mxk_is_session(const u8 *outer)
+{
+	return outer[1] == MX_KIND_PLAIN || outer[1] == MX_KIND_SEALED;
+}
 
 /* What an skb carries in its cb from being packed to being sent. */
 struct mxk_send {
@@ -31,6 +38,7 @@ struct mxk_send {
 	u8 fam;
 	u8 full : 1;		/* nothing may follow: the last was shorter, for one */
 	u8 list : 1;		/* what follows is an skb of its own in the list */
+	u8 session : 1;		/* see mxk_route_to() */
 };
 
 static inline struct mxk_send *mxk_send_cb(struct sk_buff *skb)
@@ -60,8 +68,8 @@ void mxk_pack(struct mxk_node *n);
 void mxk_send(struct mxk_node *n, struct sk_buff *skb);
 /* Hands the datagram in @skb to the endpoint: @len bytes from @off on. @shared: others
  * see its bytes too (skb_cloned(); of a list, its head), which are opened elsewhere then.
- * Under the lock. */
-void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
+ * True: the endpoint took it for one of a session. Under the lock. */
+bool mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
 		bool shared, u32 off, u32 len);
 /* Gives back what was received, with all that is joined to it. Bottom halves off. */
 void mxk_free_received(struct sk_buff *skb);
@@ -86,10 +94,13 @@ struct mxk_route {
 
 int mxk_routes_init(struct mxk_node *n, bool many);
 void mxk_routes_exit(struct mxk_node *n);
-/* NULL: there is no way there. Under the lock. */
-struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to);
-/* @from wrote to our address @local: that is where answers leave from. Under the lock. */
-void mxk_route_asked(struct mxk_node *n, const struct mx_addr *from, const u8 local[16]);
+/* @session: for a datagram of a session, not a handshake's or an announcement. NULL:
+ * there is no way there. Under the lock. */
+struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to, bool session);
+/* @from wrote to our address @local: that is where answers leave from. @session: the
+ * endpoint took it for one of a session. Under the lock. */
+void mxk_route_asked(struct mxk_node *n, const struct mx_addr *from, const u8 local[16],
+		     bool session);
 
 /* ---- udp.c ---- */
 int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c);

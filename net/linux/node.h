@@ -128,7 +128,7 @@ struct mxk_node {
 	/* Asked, if set, before anything is sent, under the lock: false keeps it in. */
 	bool (*may_send)(struct mxk_node *n);
 	struct mxk_route *routes;	/* lock */
-	u32 nroutes;
+	u32 nroutes, routes_seed;
 	struct mxk_stats stats;
 	struct mx_tx tx;		/* being packed */
 	u8 *rx_buf;			/* MX_DGRAM_MAX: datagrams in pieces */

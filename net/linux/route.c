@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* By which way, and from which of our addresses, a peer is reached. */
 #include <linux/jhash.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
@@ -8,28 +9,37 @@
 #include <net/route.h>
 #include "net/linux/carrier.h"
 
-/* Direct-mapped: of two peers in one place, each looks its way up anew. */
+/*
+ * Direct-mapped: of two peers in one place, each looks its way up anew. Anybody can
+ * send a handshake, so what concerns those has a few places of its own, before the
+ * others: strangers neither displace a peer with a session nor change which of our
+ * addresses it is written to from.
+ */
 #define ROUTES_FEW	64u	/* servers of a client */
 #define ROUTES_MANY	1024u	/* clients of a server */
+#define STRANGERS	64u
 
 int mxk_routes_init(struct mxk_node *n, bool many)
 {
 	n->nroutes = many ? ROUTES_MANY : ROUTES_FEW;
-	n->routes = kvcalloc(n->nroutes, sizeof(*n->routes), GFP_KERNEL);
+	n->routes_seed = get_random_u32();
+	n->routes = kvcalloc(STRANGERS + n->nroutes, sizeof(*n->routes), GFP_KERNEL);
 	return n->routes ? 0 : -ENOMEM;
 }
 
 void mxk_routes_exit(struct mxk_node *n)
 {
-	for (u32 i = 0; n->routes && i < n->nroutes; i++)
+	for (u32 i = 0; n->routes && i < STRANGERS + n->nroutes; i++)
 		dst_release(n->routes[i].dst);
 	kvfree(n->routes);
 	n->routes = NULL;
 }
 
-static struct mxk_route *slot(struct mxk_node *n, const struct mx_addr *to)
+static struct mxk_route *slot(struct mxk_node *n, const struct mx_addr *to, bool session)
 {
-	return &n->routes[jhash2((const u32 *)to, sizeof(*to) / 4, 0) % n->nroutes];
+	u32 hash = jhash2((const u32 *)to, sizeof(*to) / 4, n->routes_seed);
+
+	return &n->routes[session ? STRANGERS + hash % n->nroutes : hash % STRANGERS];
 }
 
 static void forget(struct mxk_route *r)
@@ -93,9 +103,9 @@ static bool look_up(struct mxk_node *n, struct mxk_route *r, bool as_asked)
 	}
 }
 
-struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to)
+struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to, bool session)
 {
-	struct mxk_route *r = slot(n, to);
+	struct mxk_route *r = slot(n, to, session);
 
 	if (!mx_addr_eq(&r->to, to)) {
 		forget(r);
@@ -111,9 +121,10 @@ struct mxk_route *mxk_route_to(struct mxk_node *n, const struct mx_addr *to)
 	return NULL;
 }
 
-void mxk_route_asked(struct mxk_node *n, const struct mx_addr *from, const u8 local[16])
+void mxk_route_asked(struct mxk_node *n, const struct mx_addr *from, const u8 local[16],
+		     bool session)
 {
-	struct mxk_route *r = slot(n, from);
+	struct mxk_route *r = slot(n, from, session);
 
 	if (mx_addr_eq(&r->to, from)) {
 		if (r->was_asked && !memcmp(r->asked, local, 16))

@@ -214,7 +214,7 @@ static bool cuts_lists(const struct net_device *dev, u8 fam)
 /* The way there, for the skb and its cb. */
 static bool address_udp(struct mxk_node *n, struct sk_buff *skb)
 {
-	struct mxk_route *r = mxk_route_to(n, &n->tx.to);
+	struct mxk_route *r = mxk_route_to(n, &n->tx.to, mxk_is_session(n->tx.hdr));
 	struct mxk_send *cb = mxk_send_cb(skb);
 
 	if (!r)
@@ -248,6 +248,7 @@ static void fill_cb(const struct mx_tx *tx, struct mxk_send *cb)
 	cb->port = htons(tx->to.port);
 	cb->each = (u16)tx->len;
 	cb->segs = 1;
+	cb->session = mxk_is_session(tx->hdr);
 }
 
 static bool same_way(const struct sk_buff *skb, const struct mx_tx *tx)
@@ -255,7 +256,7 @@ static bool same_way(const struct sk_buff *skb, const struct mx_tx *tx)
 	const struct mxk_send *cb = (const struct mxk_send *)skb->cb;
 
 	return cb->fam == tx->to.fam && cb->port == htons(tx->to.port) &&
-	       !memcmp(cb->to, tx->to.a, sizeof(cb->to));
+	       cb->session == mxk_is_session(tx->hdr) && !memcmp(cb->to, tx->to.a, sizeof(cb->to));
 }
 
 bool mxk_join(struct sk_buff *skb, struct sk_buff *next)
@@ -355,16 +356,15 @@ static u8 *in_one_piece(struct mxk_node *n, struct sk_buff *skb, u32 off, u32 le
 	return copied(n, skb, off, len);
 }
 
-void mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
+bool mxk_unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from, struct sk_buff *skb,
 		bool shared, u32 off, u32 len)
 {
 	u8 *p;
 
 	if (len > MX_DGRAM_MAX)
-		return;
+		return false;
 	p = shared ? copied(n, skb, off, len) : in_one_piece(n, skb, off, len);
-	if (p)
-		mx_ep_rx(n->ep, now, from, p, len);
+	return p && !mx_ep_rx(n->ep, now, from, p, len) && mxk_is_session(p);
 }
 
 /* By way of the stack's cache of skbs, from which those that are sent come. */

@@ -176,17 +176,27 @@ static void addresses(const struct mxk_node *n, const struct sk_buff *skb, struc
 		from->scope = inet6_iif(skb);
 }
 
+/* Before anything is packed that answers it. */
+static void unpack(struct mxk_node *n, mx_ns now, const struct mx_addr *from,
+		   const u8 local[16], struct sk_buff *skb, u32 len)
+{
+	bool session = mxk_unpack(n, now, from, skb, skb_cloned(skb), sizeof(struct udphdr),
+				  len - sizeof(struct udphdr));
+
+	if (skb->pkt_type == PACKET_HOST)
+		mxk_route_asked(n, from, local, session);
+}
+
 /* Each skb of the list is a datagram; the head has its UDP header still. */
 static void unpack_joined(struct mxk_node *n, mx_ns now, const struct mx_addr *from,
-			  struct sk_buff *skb)
+			  const u8 local[16], struct sk_buff *skb)
 {
 	struct sk_buff *f;
 	bool shared = skb_cloned(skb);
 	u32 count = 0;
 
 	n->stats.rx_joined++;
-	mxk_unpack(n, now, from, skb, shared, sizeof(struct udphdr),
-		   skb_pagelen(skb) - sizeof(struct udphdr));
+	unpack(n, now, from, local, skb, skb_pagelen(skb));
 	mxk_unpacked(n, now, &count);
 	skb_walk_frags(skb, f) {
 		mxk_unpack(n, now, from, f, shared, 0, f->len);
@@ -217,13 +227,10 @@ void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb)
 		return;
 	}
 	addresses(n, skb, &from, local);
-	if (skb->pkt_type == PACKET_HOST)
-		mxk_route_asked(n, &from, local);
 	if (skb_is_gso(skb) && skb_has_frag_list(skb))
-		unpack_joined(n, now, &from, skb);
+		unpack_joined(n, now, &from, local, skb);
 	else
-		mxk_unpack(n, now, &from, skb, skb_cloned(skb), sizeof(struct udphdr),
-			   skb->len - sizeof(struct udphdr));
+		unpack(n, now, &from, local, skb, skb->len);
 	mxk_free_received(skb);
 	mxk_leave(n, now);
 }
