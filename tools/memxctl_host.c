@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "net/linux/uapi.h"
@@ -13,10 +14,10 @@
 
 /* As typed. */
 struct typed {
-	char *memory, *floor, *trusted, *name, **join;
+	char *memory, *floor, *trusted, *name, **join, *config;
 	GPtrArray *servers;		/* of @join, as numbers, which is what the kernel reads */
 	int port;
-	gboolean discard;
+	gboolean discard, wait;
 };
 
 static u64 size_of(const char *text, const char *what)
@@ -88,6 +89,70 @@ static void run(struct nlc *n, struct nl_msg *m)
 
 /* ---- start ---- */
 
+/* What was typed counts more. */
+static void config_port(struct typed *t, const char *value)
+{
+	char *end;
+	long port = strtol(value, &end, 10);
+
+	if (*end || port < 1 || port > 65535)
+		die(CTL_USAGE, "%s: port must be from 1 to 65535, and is \"%.80s\"", t->config, value);
+	if (t->port == PORT_DEFAULT)
+		t->port = (int)port;
+}
+
+static void config_line(struct ctl *c, struct typed *t, GPtrArray *join, const char *name, const char *value)
+{
+	const struct { const char *name; char **to; } texts[] = {
+		{ "memory", &t->memory }, { "floor", &t->floor }, { "name", &t->name },
+		{ "trusted-interface", &t->trusted }, { "interface", &c->interface },
+		{ "key-file", &c->key_file },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
+		if (strcmp(name, texts[i].name))
+			continue;
+		if (!*texts[i].to)
+			*texts[i].to = g_strdup(value);
+		return;
+	}
+	if (!strcmp(name, "join"))
+		g_ptr_array_add(join, g_strdup(value));
+	else if (!strcmp(name, "port"))
+		config_port(t, value);
+	else
+		die(CTL_USAGE, "%s: there is no setting \"%.80s\"; there are memory, floor, key-file, interface, "
+		    "trusted-interface, join, name and port", t->config, name);
+}
+
+/* As memxd.conf: a line "name = value" is the option --name=value. */
+static void read_config(struct ctl *c, struct typed *t)
+{
+	GPtrArray *join = g_ptr_array_new();
+	char *text = NULL, **lines;
+	GError *e = NULL;
+
+	if (!g_file_get_contents(t->config, &text, NULL, &e))
+		die(CTL_FAILED, "%s", e->message);
+	for (char **j = t->join; j && *j; j++)
+		g_ptr_array_add(join, *j);
+	lines = g_strsplit(text, "\n", -1);
+	for (unsigned i = 0; lines[i]; i++) {
+		char *name = g_strstrip(lines[i]), *value = strchr(name, '=');
+
+		if (!*name || *name == '#')
+			continue;
+		if (!value)
+			die(CTL_USAGE, "%s, line %u is not understood; expected NAME = VALUE", t->config, i + 1);
+		*value++ = 0;
+		config_line(c, t, join, g_strchomp(name), g_strchug(value));
+	}
+	g_ptr_array_add(join, NULL);
+	t->join = (char **)g_ptr_array_free(join, FALSE);
+	g_strfreev(lines);
+	g_free(text);
+}
+
 /* What can be told without the kernel. */
 static void check_start(struct ctl *c, const struct typed *t)
 {
@@ -156,6 +221,8 @@ static int cmd_start(struct ctl *c, int argc, char **argv)
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &t.name,
 		  "How this server is named to people (default: the host's name)", "NAME" },
 		{ "port", 0, 0, G_OPTION_ARG_INT, &t.port, "UDP port (default 7770)", "N" },
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &t.config,
+		  "A file with such options: lines as memory = 8G, key-file = /etc/memx/key", "FILE" },
 		{ 0 },
 	};
 	struct nl_msg *m;
@@ -164,6 +231,8 @@ static int cmd_start(struct ctl *c, int argc, char **argv)
 	ctl_options(entries, "host ", "Makes this machine donate memory, by the kernel module memx-server. --key-file and\n"
 		    "--interface say to whom: with the key all interfaces are served, or the one named.",
 		    NULL, 0, &argc, &argv);
+	if (t.config)
+		read_config(c, &t);
 	check_start(c, &t);
 	resolve_join(&t);
 	open_module(&n);
@@ -179,7 +248,7 @@ static int cmd_start(struct ctl *c, int argc, char **argv)
 	return CTL_OK;
 }
 
-/* ---- set, stop ---- */
+/* ---- set ---- */
 
 static int cmd_set(struct ctl *c, int argc, char **argv)
 {
@@ -201,27 +270,6 @@ static int cmd_set(struct ctl *c, int argc, char **argv)
 	open_loaded(&n);
 	m = nlc_request(&n, MEMX_SERVER_CMD_SET, 0);
 	put_memory(m, &t);
-	run(&n, m);
-	return CTL_OK;
-}
-
-static int cmd_stop(struct ctl *c, int argc, char **argv)
-{
-	struct typed t = { 0 };
-	const GOptionEntry entries[] = {
-		{ "discard", 0, 0, G_OPTION_ARG_NONE, &t.discard,
-		  "Lose what this machine has the only copy of", NULL },
-		{ 0 },
-	};
-	struct nl_msg *m;
-	struct nlc n;
-
-	ctl_options(entries, "host ", "Ends donating at once if nothing is lost by it. Else this machine takes nothing new and\n"
-		    "ends when what it holds is deleted or moved away.", NULL, 0, &argc, &argv);
-	open_loaded(&n);
-	m = nlc_request(&n, MEMX_SERVER_CMD_STOP, 0);
-	if (t.discard)
-		nla_put_flag(m, MEMX_SERVER_A_DISCARD);
 	run(&n, m);
 	return CTL_OK;
 }
@@ -353,6 +401,61 @@ static int cmd_host_status(struct ctl *c, int argc, char **argv)
 	open_module(&n);
 	rc = nlc_run(&n, nlc_request(&n, MEMX_SERVER_CMD_STATUS, 0), on_status, c);
 	if (rc)
+		refused(&n, rc);
+	nlc_close(&n);
+	return CTL_OK;
+}
+
+/* ---- stop ---- */
+
+static void on_state(struct nlattr **attrs, void *user)
+{
+	*(unsigned *)user = state_of(attrs);
+}
+
+/* Until it holds nothing. A module that is gone (-ENOENT) holds nothing either. */
+static void wait_stopped(struct nlc *n)
+{
+	unsigned state = MEMX_SERVER_LEAVING;
+	int rc;
+
+	fprintf(stderr, "memxctl: %s\n", n->said);
+	while (state != MEMX_SERVER_STOPPED) {
+		g_usleep(G_USEC_PER_SEC / 4);
+		rc = nlc_run(n, nlc_request(n, MEMX_SERVER_CMD_STATUS, 0), on_state, &state);
+		if (rc == -ENOENT)
+			return;
+		if (rc)
+			refused(n, rc);
+	}
+}
+
+static int cmd_stop(struct ctl *c, int argc, char **argv)
+{
+	struct typed t = { 0 };
+	const GOptionEntry entries[] = {
+		{ "discard", 0, 0, G_OPTION_ARG_NONE, &t.discard,
+		  "Lose what this machine has the only copy of", NULL },
+		{ "wait", 0, 0, G_OPTION_ARG_NONE, &t.wait,
+		  "Return when it has ended, however long that takes", NULL },
+		{ 0 },
+	};
+	struct nl_msg *m;
+	struct nlc n;
+	int rc;
+
+	ctl_options(entries, "host ", "Ends donating at once if nothing is lost by it. Else this machine takes nothing new and\n"
+		    "ends when what it holds is deleted or moved away.", NULL, 0, &argc, &argv);
+	if (t.wait && !is_loaded())
+		return CTL_OK;
+	open_loaded(&n);
+	m = nlc_request(&n, MEMX_SERVER_CMD_STOP, 0);
+	if (t.discard)
+		nla_put_flag(m, MEMX_SERVER_A_DISCARD);
+	rc = nlc_run(&n, m, NULL, NULL);
+	if (rc == -EBUSY && t.wait)
+		wait_stopped(&n);
+	else if (rc && !(rc == -ESRCH && t.wait))
 		refused(&n, rc);
 	nlc_close(&n);
 	return CTL_OK;

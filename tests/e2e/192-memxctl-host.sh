@@ -27,6 +27,18 @@ gives 2 "from 1 to 65535" "port 0" "${host[@]}" start --memory 1G --trusted-inte
 gives 2 "--join: " "a server that cannot be found" \
 	"${host[@]}" start --memory 1G --trusted-interface lo --join "no such host"
 gives 2 "takes no argument" "an argument too many" "${host[@]}" start --memory 1G --trusted-interface lo now
+printf '%s\n' "# none" "" "memory = 1G" "nonsense = 1" >"$work/conf"
+gives 2 'no setting "nonsense"' "a file with a setting that there is not" "${host[@]}" start --config "$work/conf"
+printf '%s\n' "memory = 1G" "key-file" >"$work/conf"
+gives 2 "line 2 is not understood" "a file with a line that is none" "${host[@]}" start --config "$work/conf"
+printf 'port=0' >"$work/conf"
+gives 2 "port must be from 1" "a file with a port that cannot be" "${host[@]}" start --config "$work/conf"
+gives 1 "No such file" "a file that is not there" "${host[@]}" start --config "$work/none"
+gives 2 "how much memory" "the packaged file, in which nothing is set" "${host[@]}" start \
+	--config "$pool_top/packaging/memx-server.conf"
+printf '%s\n' "memory = 1x" "trusted-interface=lo" >"$work/conf"
+gives 2 "unit that is not known" "a size that is none, from a file" "${host[@]}" start --config "$work/conf"
+gives 2 "without a key" "what is typed counts more" "${host[@]}" start --config <(echo "memory = 1x") --memory 1G
 gives 2 "what is to be set" "set without anything" "${host[@]}" set
 gives 2 "is not a size" "set to a size that is none" "${host[@]}" set --memory many
 if [ -e /sys/module/memx_server ]; then
