@@ -124,13 +124,13 @@ unit_is_valid() {
 	mkdir -p "$units" "$work/bin"
 	printf '#!/bin/sh\n' >"$work/bin/memxctl"
 	chmod 755 "$work/bin/memxctl"
-	sed "s|@PREFIX@|$work|" packaging/memx-volume@.service.in >"$units/memx-volume@.service"
-	output=$(systemd-analyze verify --man=no "$units/memx-volume@vm1.service" 2>&1) || {
+	sed "s|@PREFIX@|$work|" "packaging/$1.service.in" >"$units/$1.service"
+	output=$(systemd-analyze verify --man=no "$units/${1/@/@vm1}.service" 2>&1) || {
 		echo "$output"
 		return 1
 	}
 	echo "$output"
-	! grep "memx-volume" <<<"$output"
+	! grep "${1%@}" <<<"$output"
 }
 
 test_units() {
@@ -141,7 +141,8 @@ test_units() {
 	check "a unit for each line but noauto's" generated
 	check "odd lines make no odd units" odd_lines
 	check "no table, no unit" no_table_no_units
-	check "the unit is valid" unit_is_valid
+	check "the volumes' unit is valid" unit_is_valid memx-volume@
+	check "the server's unit is valid" unit_is_valid memx-server
 }
 
 test_completion() {
@@ -152,6 +153,7 @@ test_completion() {
 	check "commands with a module" completes "memxctl a" attach attached
 	check "volumes to attach" completes "memxctl attach v" vm1 vm2
 	check "what can be detached" completes "memxctl detach " vm1 memxblk0
+	check "options of host stop" completes "memxctl host stop --w" --wait
 	check "options of attach" completes "memxctl attach --f" --fail-after --force
 	check "not of others" completes "memxctl attached --f" ""
 	check "volumes of the table" completes "memxctl attach --table t" t1 t2
@@ -172,12 +174,13 @@ installed() {
 		cat "$work/install.log"
 		return 1
 	}
-	for f in etc/memx/volumes usr/lib/systemd/system/memx-volume@.service usr/lib/udev/rules.d/65-memx.rules; do
+	for f in etc/memx/{volumes,memx-server.conf} usr/lib/systemd/system/memx-{volume@,server}.service \
+		usr/lib/udev/rules.d/65-memx.rules; do
 		[ -r "$dest/$f" ] || { echo "no $f"; return 1; }
 	done
 	[ -x "$dest/usr/lib/systemd/system-generators/memx-generator" ] &&
 		! grep -r '@[A-Z]*@' "$dest/usr/lib/systemd" &&
-		grep -q '^ExecStart=/usr/bin/memxctl attach' "$dest/usr/lib/systemd/system/memx-volume@.service"
+		grep -q '^ExecStart=/usr/bin/memxctl .*attach' "$dest/usr/lib/systemd/system/memx-volume@.service"
 }
 
 # DKMS matches a kernel's release so.
