@@ -9,6 +9,8 @@
 
 /* Between two tries of --wait. */
 #define PAUSE	2	/* seconds */
+/* How long swapoff is tried; services have 90 to end. */
+#define SWAPOFF	120	/* seconds */
 
 int table_wants(int argc, char **argv)
 {
@@ -106,6 +108,26 @@ static bool swaps(const char *device)
 	g_autofree char *text = NULL, *word = g_strdup_printf("/dev/%s ", device);
 
 	return g_file_get_contents("/proc/swaps", &text, NULL, NULL) && strstr(text, word);
+}
+
+/*
+ * While a machine is switched off, what uses memory ends at the same time, and systemd may
+ * be about to do swapoff, too: it fails for want of memory, is killed for it (the kernel
+ * takes who does swapoff(2) first), or finds another at work. So it is tried for a while.
+ */
+static bool swap_off(const char *device)
+{
+	g_autofree char *path = g_strdup_printf("/dev/%s", device);
+	const char *off[] = { "swapoff", path, NULL };
+
+	for (int tries = 0; swaps(device); tries++) {
+		if (run(off))
+			continue;
+		if (tries >= SWAPOFF)
+			return false;
+		g_usleep(G_USEC_PER_SEC);
+	}
+	return true;
 }
 
 /* ---- attaching ---- */
@@ -227,12 +249,10 @@ int table_attach(struct ctl *c, const char *name, bool wait)
 /* With swapoff before it. The table may be gone or wrong: the kernel says what there is. */
 static int detach_one(const struct kernel_dev *d)
 {
-	g_autofree char *path = g_strdup_printf("/dev/%s", d->device);
-	const char *off[] = { "swapoff", path, NULL };
 	char *err = NULL;
 	int rc;
 
-	if (swaps(d->device) && !run(off))
+	if (!swap_off(d->device))
 		return CTL_FAILED;
 	rc = kernel_detach_volume(d->volume, false, &err);
 	if (rc)
