@@ -61,20 +61,20 @@ demo_start() {
 
 # Waits until the demo's output holds $1.
 demo_says() {
-	local deadline=$((SECONDS + 90))
+	local deadline=$((SECONDS + 300))
 	until grep -q "$1" "$log"; do
 		kill -0 "$demo_pid" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] || return 1
 		sleep 0.1
 	done
 }
 
-# ends STATUS TEXT: the demo ends so within two minutes ("fail": any but 0).
+# ends STATUS TEXT: the demo ends so within ten minutes ("fail": any but 0).
 ends() {
-	local want=$1 text=$2 status=0 deadline=$((SECONDS + 120))
+	local want=$1 text=$2 status=0 deadline=$((SECONDS + 600))
 	while kill -0 "$demo_pid" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.2; done
 	if kill -0 "$demo_pid" 2>/dev/null; then
 		kill -KILL -- "-$demo_pid"
-		echo "no end after 120 seconds"
+		echo "no end after 600 seconds"
 	fi
 	wait "$demo_pid" 2>/dev/null || status=$?
 	echo "status $status; the output ends with:"
