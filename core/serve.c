@@ -9,7 +9,6 @@
  */
 #include "server_int.h"
 
-#define READ_PAGES	33u	/* 256 blocks not aligned to a page */
 #define WHOLE_PAGE	(MX_READ_DATA_FIXED + 16u + 4 * MX_PAGE_BLOCKS + MX_PAGE)
 
 /* ---- answers ---- */
@@ -198,8 +197,8 @@ struct gather {
 	enum mx_status st;
 	u32 at;			/* next block of the request */
 	u32 nblocks, npages, ncrcs;
-	struct mx_read_entry e[READ_PAGES];
-	u32 crcs[MX_IO_BLOCKS_MAX];
+	struct mx_read_entry *e;	/* the server's read_e, read_crcs */
+	u32 *crcs;
 };
 
 /* How many of @n blocks, of a page with data or without, still have room. */
@@ -237,7 +236,7 @@ static bool gather_page(struct gather *g)
 		n++;
 	g->st = mx_store_read(j->read.from.vol, j->read.from.extent, j->read.from.gen,
 			      blk / MX_PAGE_BLOCKS, &ref);
-	if (g->st != MX_OK || g->npages == READ_PAGES)
+	if (g->st != MX_OK || g->npages == MX_READ_PAGES)
 		return false;
 	got = fits(g, n, ref.kind == MX_PAGE_DATA);
 	if (!got)
@@ -293,6 +292,8 @@ static enum mx_fill read_fill(struct mx_txm *m, struct mx_peer *p, struct mx_roo
 
 	g.j = j;
 	g.r = r;
+	g.e = j->sp->s->read_e;
+	g.crcs = j->sp->s->read_crcs;
 	g.st = j->status ? j->status : job_vol(j);
 	if (g.st != MX_OK)
 		return read_refused(j, r, g.st);

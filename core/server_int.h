@@ -98,6 +98,8 @@ struct mx_letgo { u8 uuid[MX_UUID]; u32 epoch; u64 version; };
 
 struct mx_care;
 
+#define MX_READ_PAGES	33u	/* 256 blocks not aligned to a page */
+
 struct mx_server {
 	const struct mx_port *port;
 	struct mx_server_conf conf;
@@ -127,6 +129,10 @@ struct mx_server {
 	u64 ep_charged;			/* bytes of the endpoint's that are charged to the store */
 	struct mx_care *care;
 	const char *extra;	/* STATS lines of the surrounding */
+	/* What read_fill() gathers; of no meaning between its calls. Too large for the
+	 * stack of a kernel's softirq. */
+	struct mx_read_entry read_e[MX_READ_PAGES];
+	u32 read_crcs[MX_IO_BLOCKS_MAX];
 };
 
 /* Control memory: counts against the store's ceiling. NULL: none, or no room. */
