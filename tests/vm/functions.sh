@@ -33,6 +33,16 @@ net_up() {
 	ip link set eth0 up mtu "$vm_mtu" && ip addr add "10.77.0.$vm_index/24" brd + dev eth0
 }
 
+# What the checkers and the kernel itself print when something is wrong.
+complaints='WARNING:|BUG:|BUG |Oops|Call Trace|KASAN|hung_task|blocked for more than|possible .* detected'
+complaints="$complaints|suspicious RCU|inconsistent lock|ODEBUG|Bad page|corruption|refcount_t"
+complaints="$complaints|NETDEV WATCHDOG|soft lockup|detected stall|self-detected|protection fault"
+
+# complains LOG: prints the lines of a kernel log that say so; false if there are none.
+complains() {
+	grep -E "$complaints" "$1"
+}
+
 # ---- between guests ----
 
 # await WORD: until another guest tells it.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Does on purpose what the checkers of the debug kernel are there to find, so that
+ * tests/vm/selftest can see that a guest fails by it.
+ *
+ *	modprobe memx-trouble what=leak|free|bounds|locks|sleep|timer
+ */
+#define pr_fmt(fmt) "memx-trouble: " fmt
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/timer.h>
+
+static char *what = "";
+module_param(what, charp, 0444);
+
+static DEFINE_SPINLOCK(lock_a);
+static DEFINE_SPINLOCK(lock_b);
+
+/* Nothing points to it any more. */
+static void leak(void)
+{
+	void *p = kmalloc(300, GFP_KERNEL);
+
+	OPTIMIZER_HIDE_VAR(p);
+	pr_info("an object is left behind%s\n", p ? "" : ": no memory");
+}
+
+static void use_freed(void)
+{
+	u8 *p = kzalloc(100, GFP_KERNEL), *q = p;
+
+	OPTIMIZER_HIDE_VAR(q);
+	kfree(p);
+	pr_info("read %u\n", READ_ONCE(q[10]));
+}
+
+static void out_of_bounds(void)
+{
+	u8 *p = kzalloc(100, GFP_KERNEL);
+	unsigned int at = 100;
+
+	OPTIMIZER_HIDE_VAR(at);
+	if (p)
+		WRITE_ONCE(p[at], 1);
+	kfree(p);
+}
+
+/* One after the other: no deadlock, but two of them at once would. */
+static void both_orders(void)
+{
+	spin_lock(&lock_a);
+	spin_lock(&lock_b);
+	spin_unlock(&lock_b);
+	spin_unlock(&lock_a);
+	spin_lock(&lock_b);
+	spin_lock(&lock_a);
+	spin_unlock(&lock_a);
+	spin_unlock(&lock_b);
+}
+
+static void sleep_in_lock(void)
+{
+	spin_lock(&lock_a);
+	might_sleep();
+	spin_unlock(&lock_a);
+}
+
+struct late {
+	struct timer_list timer;
+};
+
+static void late_fn(struct timer_list *t)
+{
+}
+
+static void init_armed_timer(void)
+{
+	struct late *l = kzalloc(sizeof(*l), GFP_KERNEL);
+
+	if (!l)
+		return;
+	timer_setup(&l->timer, late_fn, 0);
+	mod_timer(&l->timer, jiffies + 3600 * HZ);
+	timer_setup(&l->timer, late_fn, 0);	/* it is armed */
+	del_timer_sync(&l->timer);
+	kfree(l);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} all[] = {
+	{ "leak", leak }, { "free", use_freed }, { "bounds", out_of_bounds },
+	{ "locks", both_orders }, { "sleep", sleep_in_lock }, { "timer", init_armed_timer },
+};
+
+static int __init trouble_init(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(all); i++)
+		if (!strcmp(what, all[i].name)) {
+			all[i].fn();
+			return 0;
+		}
+	pr_err("what=\"%s\" is not known\n", what);
+	return -EINVAL;
+}
+
+static void __exit trouble_exit(void)
+{
+}
+
+module_init(trouble_init);
+module_exit(trouble_exit);
+MODULE_DESCRIPTION("MemX: trouble for tests");
+MODULE_LICENSE("GPL");
