@@ -19,6 +19,7 @@
 struct job {
 	struct work_struct work;
 	struct net *net;
+	struct sk_buff *answer;		/* made ahead: who has asked waits for it without end */
 	u32 portid, seq;
 	u8 cmd;
 	struct memx_dev *dev;
@@ -35,12 +36,11 @@ static struct genl_family family;
 
 static void job_tell(struct job *j, int rc)
 {
-	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	struct sk_buff *skb = j->answer;
 	char device[DISK_NAME_LEN];
 	void *head;
 
-	if (!skb)
-		return;
+	j->answer = NULL;
 	head = genlmsg_put(skb, j->portid, j->seq, &family, 0, j->cmd);
 	snprintf(device, sizeof(device), "memxblk%u", j->dev->index);
 	if (!head || nla_put_u32(skb, MEMX_A_RESULT, (u32)-rc) ||
@@ -89,6 +89,11 @@ static struct job *job_new(struct genl_info *info)
 
 	if (!j)
 		return NULL;
+	j->answer = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!j->answer) {
+		kfree(j);
+		return NULL;
+	}
 	INIT_WORK(&j->work, job_work);
 	j->net = get_net(genl_info_net(info));
 	j->portid = info->snd_portid;
@@ -101,6 +106,7 @@ static struct job *job_new(struct genl_info *info)
 static void job_drop(struct job *j)
 {
 	put_net(j->net);
+	nlmsg_free(j->answer);
 	if (j->attach)
 		memx_attach_free(j->attach);
 	kfree(j);
