@@ -282,13 +282,13 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 	n->port_no = ntohs(port_of(n->sock4));
 	port.family = AF_INET6;
 	rc = udp_sock_create(n->net, &port, &n->sock6);
-	if (rc == -EADDRINUSE) {
+	if (rc == -EAFNOSUPPORT) {
+		n->sock6 = NULL;	/* a machine without IPv6 */
+	} else if (rc) {
 		pr_err("cannot listen on UDP port %u of IPv6: error %d\n", c->port, rc);
 		mxk_udp_close(n);
 		return rc;
 	}
-	if (rc)
-		n->sock6 = NULL;	/* a machine without IPv6 */
 	set_up(n, n->sock4, c->memalloc);
 	if (n->sock6)
 		set_up(n, n->sock6, c->memalloc);
