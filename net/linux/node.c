@@ -221,11 +221,14 @@ static void close_reserve(struct mxk_node *n)
 static void close_carrier(struct mxk_node *n)
 {
 	mxk_dev_close(n);
-	if (!n->raw)
+	if (!n->raw) {
 		mxk_udp_close(n);
-	else
-		close_reserve(n);
+		return;
+	}
+	close_reserve(n);
 	n->sock4 = NULL;
+	/* Without an interface nothing above has waited for who is in mxk_leave(). */
+	synchronize_net();
 }
 
 static int open_carrier(struct mxk_node *n, const struct mxk_conf *c)
