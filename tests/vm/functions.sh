@@ -182,6 +182,34 @@ detach() {
 	try rmmod memx
 }
 
+# ---- allocations that fail (debug kernel) ----
+
+# faults NAME VALUE: sets it for both kinds of memory.
+faults() {
+	echo "$2" >"/sys/kernel/debug/failslab/$1"
+	echo "$2" >"/sys/kernel/debug/fail_page_alloc/$1"
+}
+
+# inject PERCENT VERBOSE: so many of the allocations made by or for our modules fail. They
+# are told by their callers: in the debug kernel nothing else is a module.
+inject() {
+	faults probability 0
+	faults verbose "$2"
+	faults stacktrace-depth 32
+	faults require-start 0xffffffffa0000000
+	faults require-end 0xfffffffffeffffff
+	faults ignore-gfp-wait N
+	echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+	echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
+	faults times 1000000
+	faults probability "$1"
+}
+
+# How many have failed since inject was called.
+injected() {
+	echo $((2000000 - $(cat /sys/kernel/debug/failslab/times) - $(cat /sys/kernel/debug/fail_page_alloc/times)))
+}
+
 # ---- looking ----
 
 # A counter of /proc/vmstat or /proc/meminfo.
