@@ -93,6 +93,8 @@ void memx_volume_stats(struct memx_volume *v, struct mx_vol_stats *st);
 u32 memx_volume_inflight(const struct memx_volume *v);
 /* Requests that ended with an error. Any context. */
 u64 memx_volume_errors(const struct memx_volume *v);
+/* Frames for it that came in buffers of the kernel's emergency reserves. Any context. */
+u64 memx_volume_from_reserves(const struct memx_volume *v);
 /* How sessions with its servers are sealed, in words ("no cipher" or its name), as far
  * as it is known. */
 const char *memx_volume_cipher(struct memx_volume *v);

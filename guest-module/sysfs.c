@@ -40,7 +40,9 @@ ATTR(servers_gone, "%u", stats_of(dev).servers_gone);
 ATTR(extents_placed, "%llu", stats_of(dev).extents[MX_EXT_PLACED]);
 ATTR(extents_lost, "%llu", stats_of(dev).extents[MX_EXT_LOST]);
 ATTR(extents_unknown, "%llu", stats_of(dev).extents[MX_EXT_UNKNOWN]);
+ATTR(extents_moved, "%llu", stats_of(dev).moves);
 ATTR(retransmits, "%llu", stats_of(dev).retransmits);
+ATTR(from_reserves, "%llu", memx_volume_from_reserves(dev_of(dev)->vol));
 ATTR(errors, "%llu", memx_volume_errors(dev_of(dev)->vol));
 ATTR(map_bytes, "%llu", stats_of(dev).map_bytes);
 
@@ -92,8 +94,8 @@ static struct attribute *attrs[] = {
 	&dev_attr_fail_after_ms.attr, &dev_attr_inflight.attr, &dev_attr_epoch.attr,
 	&dev_attr_servers_all.attr, &dev_attr_servers_up.attr, &dev_attr_servers_gone.attr,
 	&dev_attr_extents_placed.attr, &dev_attr_extents_lost.attr,
-	&dev_attr_extents_unknown.attr, &dev_attr_retransmits.attr, &dev_attr_errors.attr,
-	&dev_attr_map_bytes.attr, NULL,
+	&dev_attr_extents_unknown.attr, &dev_attr_extents_moved.attr, &dev_attr_retransmits.attr,
+	&dev_attr_errors.attr, &dev_attr_from_reserves.attr, &dev_attr_map_bytes.attr, NULL,
 };
 
 static const struct attribute_group group = { .name = "memx", .attrs = attrs };

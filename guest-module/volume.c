@@ -403,6 +403,12 @@ u64 memx_volume_errors(const struct memx_volume *v)
 }
 EXPORT_SYMBOL_GPL(memx_volume_errors);
 
+u64 memx_volume_from_reserves(const struct memx_volume *v)
+{
+	return READ_ONCE(v->node.stats.rx_reserve);
+}
+EXPORT_SYMBOL_GPL(memx_volume_from_reserves);
+
 const char *memx_volume_cipher(struct memx_volume *v)
 {
 	const char *c;

@@ -86,7 +86,7 @@ struct mxk_heads {
 struct mxk_stats {
 	u64 rx_copied;			/* datagrams that had to be made contiguous */
 	u64 rx_joined;			/* skbs with several datagrams */
-	u64 rx_reserve;			/* frames that came in emergency reserves (raw only) */
+	u64 rx_reserve;			/* frames, joined ones as one, from emergency reserves */
 	atomic64_t rx_put_off;		/* skbs that came while the FPU was taken */
 	u64 tx_nomem, tx_noroute, tx_copied;
 	u64 tx_alloc;			/* heads that were allocated: too large, or none was free */

@@ -226,6 +226,7 @@ void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb)
 		kfree_skb(skb);
 		return;
 	}
+	n->stats.rx_reserve += skb_pfmemalloc(skb);
 	addresses(n, skb, &from, local);
 	if (skb_is_gso(skb) && skb_has_frag_list(skb))
 		unpack_joined(n, now, &from, local, skb);
