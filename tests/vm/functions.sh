@@ -113,21 +113,36 @@ netem() {
 
 # ---- memx ----
 
-# With --set key=1 all is sealed: puts the key where modules and memxctl find it.
+# With --set key=1 all is sealed, with --set carrier=raw all goes by raw Ethernet: the
+# cases that use donate, volume, attach and memxctl need not know it.
+
+# Puts the key where modules find it, and memxctl, which reads client.conf only where
+# MEMX_SERVERS is not set.
 key_words=
 need_key() {
 	[ -n "${vm_key-}" ] || return 0
 	mkdir -p /etc/memx
 	(umask 077; printf '%064d\n' "$vm_key" >/etc/memx/key)
 	echo "key-file = /etc/memx/key" >/etc/memx/client.conf
-	try memxctl -k /etc/memx/key key load pool
+	mkdir -p /run/bin
+	cat >/run/bin/memxctl <<-'END'
+		#!/bin/sh
+		[ ! -e /etc/memx/client.conf ] || set -- -k /etc/memx/key "$@"
+		exec /bin/memxctl "$@"
+	END
+	chmod +x /run/bin/memxctl
+	export PATH="/run/bin:$PATH"
+	try memxctl key load pool
 	key_words=key=memx:pool
 }
 
 # donate MIB: this guest is a server.
 donate() {
 	need_key
-	try modprobe memx-server memory="$1M" floor=16M "${key_words:-trusted_interface=eth0}"
+	donate_on=${vm_carrier:+raw:}eth0
+	# shellcheck disable=SC2086
+	try modprobe memx-server memory="$1M" floor=16M ${key_words:-trusted_interface=$donate_on} \
+		${vm_carrier:+${key_words:+interface=$donate_on}}
 }
 
 # The server goes, and with it all of memx. It stays while it has data, and what was
@@ -153,7 +168,11 @@ serve() {
 # seeds N...: addresses of these guests, as a list for memx.ko.
 seeds() {
 	for seed_n in "$@"; do
-		address "$seed_n"
+		if [ -n "${vm_carrier-}" ]; then
+			echo "eth:52:54:00:77:00:0$seed_n"
+		else
+			address "$seed_n"
+		fi
 	done | paste -s -d ,
 }
 
@@ -162,20 +181,24 @@ volume() {
 	volume_name=$1 volume_size=$2
 	shift 2
 	need_key
-	MEMX_SERVERS=$(seeds "$@" | tr , ' ')
+	MEMX_SERVERS=$(seeds "$@" | sed 's,eth:,eth:eth0/,g' | tr , ' ')
 	export MEMX_SERVERS
 	# Until all have found each other: placement and votes count who is there.
-	until [ "$(memxctl -t 60 servers 2>/dev/null | grep -c '10\.77\.')" -ge $# ]; do sleep 0.5; done
+	until [ "$(memxctl -t 60 servers 2>/dev/null | grep -c '10\.77\.\|eth:')" -ge $# ]; do sleep 0.5; done
 	try memxctl -t 60 volume create "$volume_name" "$volume_size"
 }
 
-# attach VOLUME N...: as /dev/memxblk0, from the pool of guests N...
+# attach VOLUME N...: as /dev/memxblk0, from the pool of guests N..., by the interface
+# $attach_on if there is one.
+attach_on=
 attach() {
 	attach_name=$1
 	shift
 	need_key
+	[ -z "${vm_carrier-}" ] || attach_on=raw:eth0
 	# shellcheck disable=SC2086
-	try modprobe memx volume="$attach_name" servers="$(seeds "$@")" $key_words
+	try modprobe memx volume="$attach_name" servers="$(seeds "$@")" $key_words \
+		${attach_on:+interface=$attach_on}
 }
 
 detach() {
@@ -215,6 +238,33 @@ injected() {
 # A counter of /proc/vmstat or /proc/meminfo.
 counter() {
 	awk -v n="$1" '$1 == n || $1 == n ":" { print $2 }' /proc/vmstat /proc/meminfo
+}
+
+# Frames for /dev/memxblk0 that came in the kernel's emergency reserves.
+from_reserves() {
+	cat /sys/block/memxblk0/memx/from_reserves
+}
+
+# squeeze_once: for a second the kernel is to keep eight times as much memory free as it
+# does. What is free while others work on swap is then less than interrupts may take:
+# what is received comes from the emergency reserves, or not at all.
+squeeze_once() {
+	kept=$(cat /proc/sys/vm/min_free_kbytes)
+	echo $((kept * 8)) >/proc/sys/vm/min_free_kbytes
+	sleep 1
+	echo "$kept" >/proc/sys/vm/min_free_kbytes
+	sleep 1
+}
+
+# squeeze LEAST: at least so often, and until something has come from the reserves.
+squeeze() {
+	squeezes=0
+	until [ "$squeezes" -ge "$1" ] && [ "$(from_reserves)" -gt 0 ]; do
+		[ $((squeezes += 1)) -le $(($1 + 40)) ] ||
+			fail "squeezed $squeezes times, and nothing came from the emergency reserves"
+		squeeze_once
+	done
+	report "figure frames from the emergency reserves after $squeezes squeezes: $(from_reserves)"
 }
 
 # load_start FIO_OPTION...: verified load in the background, one run of fio after the
