@@ -245,14 +245,11 @@ from_reserves() {
 	cat /sys/block/memxblk0/memx/from_reserves
 }
 
-# squeeze_once: for a second the kernel is to keep eight times as much memory free as it
-# does. What is free while others work on swap is then less than interrupts may take:
-# what is received comes from the emergency reserves, or not at all.
+# squeeze_once: for half a second all memory that interrupts may take is taken: what is
+# received comes from the emergency reserves, or not at all.
 squeeze_once() {
-	kept=$(cat /proc/sys/vm/min_free_kbytes)
-	echo $((kept * 8)) >/proc/sys/vm/min_free_kbytes
-	sleep 1
-	echo "$kept" >/proc/sys/vm/min_free_kbytes
+	try modprobe memx-trouble what=hog ms=500
+	try rmmod memx-trouble
 	sleep 1
 }
 

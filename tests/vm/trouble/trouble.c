@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Does on purpose what the checkers of the debug kernel are there to find, so that
- * tests/vm/selftest can see that a guest fails by it.
+ * tests/vm/selftest can see that a guest fails by it. And takes all memory for a while.
  *
  *	modprobe memx-trouble what=leak|free|bounds|locks|sleep|timer
+ *	modprobe memx-trouble what=hog ms=1000
  */
 #define pr_fmt(fmt) "memx-trouble: " fmt
+#include <linux/delay.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -15,6 +18,9 @@
 
 static char *what = "";
 module_param(what, charp, 0444);
+
+static unsigned int ms = 1000;
+module_param(ms, uint, 0444);
 
 static DEFINE_SPINLOCK(lock_a);
 static DEFINE_SPINLOCK(lock_b);
@@ -89,12 +95,37 @@ static void init_armed_timer(void)
 	kfree(l);
 }
 
+/*
+ * For so long, every page that an interrupt may take is taken. What is still to be had
+ * is had by those alone who may use the emergency reserves.
+ */
+static void hog(void)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(ms), n = 0;
+	struct page *page, *next;
+	LIST_HEAD(taken);
+
+	while (time_before(jiffies, end)) {
+		while ((page = alloc_page(GFP_ATOMIC | __GFP_NOWARN | __GFP_NOMEMALLOC))) {
+			list_add(&page->lru, &taken);
+			n++;
+		}
+		usleep_range(500, 1000);
+	}
+	list_for_each_entry_safe(page, next, &taken, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+	}
+	pr_info("had %lu pages for %u ms\n", n, ms);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
 } all[] = {
 	{ "leak", leak }, { "free", use_freed }, { "bounds", out_of_bounds },
 	{ "locks", both_orders }, { "sleep", sleep_in_lock }, { "timer", init_armed_timer },
+	{ "hog", hog },
 };
 
 static int __init trouble_init(void)
