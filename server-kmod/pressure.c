@@ -9,6 +9,7 @@
  * asked to move it away.
  */
 #define pr_fmt(fmt) "memx-server: " fmt
+#include <linux/kernel_stat.h>
 #include <linux/mm.h>
 #include "net/linux/nl.h"
 #include "server-kmod/server.h"
@@ -102,6 +103,27 @@ static void tell_stats(struct server *s, u64 available)
 	mx_server_set_extra(s->core, s->extra);
 }
 
+/*
+ * The load figure: of the last second, what all processors spent in softirqs. That is
+ * where requests are served, under one lock: a second's worth is all there is.
+ */
+static void measure_load(struct server *s, mx_ns now)
+{
+	mx_ns wall = now - s->load_at;
+	u64 spent = 0;
+	int cpu;
+
+	if (wall < MX_SEC / 2)
+		return;
+	for_each_online_cpu(cpu)
+		spent += kcpustat_cpu(cpu).cpustat[CPUTIME_SOFTIRQ];
+	/* (Processors may have gone, with what they had spent.) */
+	if (s->load_at && spent >= s->softirq_before)
+		mx_server_set_load(s->core, min_t(u64, 1000, div64_u64((spent - s->softirq_before) * 1000, wall)));
+	s->load_at = now;
+	s->softirq_before = spent;
+}
+
 static void look(struct server *s)
 {
 	struct mx_store *store = mx_server_store(s->core);
@@ -120,6 +142,7 @@ static void look(struct server *s)
 	if (tell)
 		mx_store_set_ceiling(store, ceiling);
 	tell_stats(s, available);
+	measure_load(s, now);
 	mxk_leave(&s->node, now);
 	if (tell) {
 		s->offered = ceiling;

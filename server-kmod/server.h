@@ -43,6 +43,8 @@ struct server {
 	u64 memory, floor;		/* bytes, as set last; host_lock */
 	u64 offered;			/* the ceiling the core was told last; host_lock */
 	bool short_of_memory;		/* said so; host_lock */
+	mx_ns load_at;			/* when softirq_before was, ns; 0: never */
+	u64 softirq_before;		/* ns of all processors */
 	bool leaving;			/* asked to stop, has data; host_lock */
 	bool pinned;			/* this module is held; node.lock */
 	struct delayed_work watch;
