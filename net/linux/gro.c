@@ -40,16 +40,17 @@ static bool is_local4(struct mxk_node *n, const struct sk_buff *skb, __be32 addr
  * stack either). NULL: there is something between. */
 static const void *ip_header(struct sk_buff *skb, u32 *off)
 {
+	u32 udp = skb_gro_offset(skb) - sizeof(struct udphdr);
 	const struct ipv6hdr *ip6;
 
 	if (skb->protocol == htons(ETH_P_IP)) {
-		*off = skb_gro_offset(skb) - sizeof(struct udphdr) - sizeof(struct iphdr);
-		return skb_gro_header(skb, *off + sizeof(struct iphdr), *off);
+		*off = udp - sizeof(struct iphdr);
+		return skb_gro_header(skb, udp, *off);
 	}
-	if (skb_gro_offset(skb) < sizeof(struct udphdr) + sizeof(*ip6))
+	if (udp < sizeof(*ip6))
 		return NULL;
-	*off = skb_gro_offset(skb) - sizeof(struct udphdr) - sizeof(*ip6);
-	ip6 = skb_gro_header(skb, *off + sizeof(*ip6), *off);
+	*off = udp - sizeof(*ip6);
+	ip6 = skb_gro_header(skb, udp, *off);
 	return ip6 && ip6->version == 6 && ip6->nexthdr == IPPROTO_UDP ? ip6 : NULL;
 }
 

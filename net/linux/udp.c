@@ -33,7 +33,8 @@ static __be16 port_of(const struct socket *s)
 	return inet_sk(s->sk)->inet_sport;
 }
 
-static void put_udp(struct sk_buff *skb, __be16 from, __be16 to)
+/* @check: of the addresses; the sum of the rest is added where the datagram is sent. */
+static void put_udp(struct sk_buff *skb, __be16 from, __be16 to, __sum16 check)
 {
 	struct udphdr *uh;
 
@@ -43,7 +44,7 @@ static void put_udp(struct sk_buff *skb, __be16 from, __be16 to)
 	uh->source = from;
 	uh->dest = to;
 	uh->len = htons(skb->len);
-	uh->check = 0;
+	uh->check = ~check;
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = skb_transport_header(skb) - skb->head;
 	skb->csum_offset = offsetof(struct udphdr, check);
@@ -58,8 +59,8 @@ static void put_heads4(struct sk_buff *skb, const struct mxk_node *n, const stru
 	u32 len = skb->len;
 	struct iphdr *ip;
 
-	put_udp(skb, port_of(n->sock4), s->port);
-	udp_hdr(skb)->check = ~csum_tcpudp_magic(from, to, skb->len, IPPROTO_UDP, 0);
+	put_udp(skb, port_of(n->sock4), s->port,
+		csum_tcpudp_magic(from, to, len + sizeof(struct udphdr), IPPROTO_UDP, 0));
 	__skb_push(skb, sizeof(*ip));
 	skb_reset_network_header(skb);
 	ip = ip_hdr(skb);
@@ -70,22 +71,34 @@ static void put_heads4(struct sk_buff *skb, const struct mxk_node *n, const stru
 	__skb_pull(skb, skb->len - len);
 }
 
+/* Its length is written where it is sent. */
+static void put_ip6(struct sk_buff *skb, const struct in6_addr *from, const struct in6_addr *to,
+		    u8 hops)
+{
+	__skb_push(skb, sizeof(struct ipv6hdr));
+	skb_reset_network_header(skb);
+	*ipv6_hdr(skb) = (struct ipv6hdr){
+		.version = 6, .nexthdr = IPPROTO_UDP, .hop_limit = hops, .saddr = *from,
+		.daddr = *to,
+	};
+}
+
 static void put_heads6(struct sk_buff *skb, const struct mxk_node *n, const struct mxk_send *s,
 		       const struct in6_addr *from, const struct in6_addr *to, u8 hops)
 {
 	u32 len = skb->len;
-	struct ipv6hdr *ip;
 
-	put_udp(skb, port_of(n->sock6), s->port);
-	udp_hdr(skb)->check = ~csum_ipv6_magic(from, to, skb->len, IPPROTO_UDP, 0);
-	__skb_push(skb, sizeof(*ip));
-	skb_reset_network_header(skb);
-	ip = ipv6_hdr(skb);
-	*ip = (struct ipv6hdr){
-		.version = 6, .nexthdr = IPPROTO_UDP, .hop_limit = hops, .saddr = *from,
-		.daddr = *to,
-	};
+	put_udp(skb, port_of(n->sock6), s->port,
+		csum_ipv6_magic(from, to, len + sizeof(struct udphdr), IPPROTO_UDP, 0));
+	put_ip6(skb, from, to, hops);
 	__skb_pull(skb, skb->len - len);
+}
+
+/* Bytes that the sum of the datagram @skb is of, or of the first of a list: each has
+ * its own sum. */
+static u32 sum_len(const struct sk_buff *skb, const struct mxk_send *s)
+{
+	return (s->list ? s->each : skb->len) + sizeof(struct udphdr);
 }
 
 static void send4(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send *s)
@@ -94,16 +107,13 @@ static void send4(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send
 	u8 ttl = ip4_dst_hoplimit(&rt->dst);
 	struct sk_buff *f;
 	__be32 from, to;
-	u32 len;
 
 	memcpy(&from, s->from, 4);
 	memcpy(&to, s->to, 4);
 	/* iptunnel_xmit() takes the reference over. */
 	skb->_skb_refdst = 0;
-	put_udp(skb, port_of(n->sock4), s->port);
-	/* Each of a list has its own sum. */
-	len = s->list ? s->each + sizeof(struct udphdr) : skb->len;
-	udp_hdr(skb)->check = ~csum_tcpudp_magic(from, to, len, IPPROTO_UDP, 0);
+	put_udp(skb, port_of(n->sock4), s->port,
+		csum_tcpudp_magic(from, to, sum_len(skb, s), IPPROTO_UDP, 0));
 	skb_walk_frags(skb, f)
 		put_heads4(f, n, s, from, to, ttl);
 	/* Not to be cut by IP: a probe of the path that is too large must be lost. */
@@ -115,25 +125,15 @@ static void send6(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send
 	struct dst_entry *dst = skb_dst(skb);
 	u8 hops = ip6_dst_hoplimit(dst);
 	struct in6_addr from, to;
-	struct ipv6hdr *ip;
 	struct sk_buff *f;
-	u32 len;
 
 	memcpy(&from, s->from, 16);
 	memcpy(&to, s->to, 16);
-	put_udp(skb, port_of(n->sock6), s->port);
-	len = s->list ? s->each + sizeof(struct udphdr) : skb->len;
-	udp_hdr(skb)->check = ~csum_ipv6_magic(&from, &to, len, IPPROTO_UDP, 0);
+	put_udp(skb, port_of(n->sock6), s->port,
+		csum_ipv6_magic(&from, &to, sum_len(skb, s), IPPROTO_UDP, 0));
 	skb_walk_frags(skb, f)
 		put_heads6(f, n, s, &from, &to, hops);
-	__skb_push(skb, sizeof(*ip));
-	skb_reset_network_header(skb);
-	ip = ipv6_hdr(skb);
-	ip6_flow_hdr(ip, 0, 0);
-	ip->nexthdr = IPPROTO_UDP;
-	ip->hop_limit = hops;
-	ip->saddr = from;
-	ip->daddr = to;
+	put_ip6(skb, &from, &to, hops);
 	ip6tunnel_xmit(n->sock6->sk, skb, NULL);
 }
 
@@ -298,11 +298,12 @@ int mxk_udp_open(struct mxk_node *n, const struct mxk_conf *c)
 
 int mxk_udp_bind(struct mxk_node *n, int ifindex)
 {
-	int rc = 0;
+	int rc;
 
-	if (MXK_GRO_FINDS_BOUND)
-		rc = sock_bindtoindex(n->sock4->sk, ifindex, true);
-	if (MXK_GRO_FINDS_BOUND && !rc && n->sock6)
+	if (!MXK_GRO_FINDS_BOUND)
+		return 0;
+	rc = sock_bindtoindex(n->sock4->sk, ifindex, true);
+	if (!rc && n->sock6)
 		rc = sock_bindtoindex(n->sock6->sk, ifindex, true);
 	return rc;
 }
