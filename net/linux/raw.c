@@ -8,7 +8,7 @@
  * hands those to nobody but ARP, IP and VLAN, so that a machine that swaps over this
  * carrier would lose just the answers it needs. A hook of the device's netfilter
  * ingress comes before that test: nodes that may use the reserves take such frames
- * there, and only such frames.
+ * there, a clone each, and only such frames.
  */
 #define pr_fmt(fmt) "memx: " fmt
 #include <linux/etherdevice.h>
@@ -235,8 +235,12 @@ static unsigned int ingress(void *priv, struct sk_buff *skb, const struct nf_hoo
 	    (skb_vlan_tag_present(skb) && skb_vlan_tag_get_id(skb)))
 		return NF_ACCEPT;
 	n->stats.rx_reserve++;
-	receive(n, skb);
-	return NF_STOLEN;
+	/* Every node of this interface has a hook: each takes a clone, and the skb itself
+	 * is dropped where such are. */
+	skb = skb_clone(skb, GFP_ATOMIC);
+	if (skb)
+		receive(n, skb);
+	return NF_ACCEPT;
 }
 
 static int hook(struct mxk_node *n, struct net_device *dev)
