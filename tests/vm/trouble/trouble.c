@@ -106,7 +106,7 @@ static void hog(void)
 	LIST_HEAD(taken);
 
 	while (time_before(jiffies, end)) {
-		while ((page = alloc_page(GFP_ATOMIC | __GFP_NOWARN | __GFP_NOMEMALLOC))) {
+		while ((page = alloc_page(GFP_ATOMIC | __GFP_NOWARN))) {
 			list_add(&page->lru, &taken);
 			n++;
 		}
