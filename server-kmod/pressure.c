@@ -115,10 +115,9 @@ static void measure_load(struct server *s, mx_ns now)
 
 	if (wall < MX_SEC / 2)
 		return;
-	for_each_online_cpu(cpu)
+	for_each_possible_cpu(cpu)
 		spent += kcpustat_cpu(cpu).cpustat[CPUTIME_SOFTIRQ];
-	/* (Processors may have gone, with what they had spent.) */
-	if (s->load_at && spent >= s->softirq_before)
+	if (s->load_at)
 		mx_server_set_load(s->core, min_t(u64, 1000, div64_u64((spent - s->softirq_before) * 1000, wall)));
 	s->load_at = now;
 	s->softirq_before = spent;

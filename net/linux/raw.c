@@ -234,12 +234,13 @@ static unsigned int ingress(void *priv, struct sk_buff *skb, const struct nf_hoo
 	if (!skb_pfmemalloc(skb) || skb->protocol != htons(MX_ETHERTYPE) ||
 	    (skb_vlan_tag_present(skb) && skb_vlan_tag_get_id(skb)))
 		return NF_ACCEPT;
-	n->stats.rx_reserve++;
 	/* Every node of this interface has a hook: each takes a clone, and the skb itself
 	 * is dropped where such are. */
 	skb = skb_clone(skb, GFP_ATOMIC);
-	if (skb)
+	if (skb) {
+		n->stats.rx_reserve++;
 		receive(n, skb);
+	}
 	return NF_ACCEPT;
 }
 
