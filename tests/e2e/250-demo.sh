@@ -96,9 +96,11 @@ test_end() {
 	fi
 }
 
+# After a kill -9 of the demo what it asked memxctl just then ends by itself, when that has
+# found out that the servers have gone.
 nothing_left() {
 	local pids tenths
-	for ((tenths = 0; tenths < 20; tenths++)); do
+	for ((tenths = 0; tenths < 300; tenths++)); do
 		pids=$(demo_pids "")
 		[ -n "$pids" ] || return 0
 		sleep 0.1
