@@ -26,7 +26,7 @@
 #include "desc.h"
 
 /* ---- limits, each with its reason ---- */
-#define SESS_SLOT_BITS	18u		/* 262,144 sessions; the rest of an index is random */
+#define SESSIONS_MAX	(1u << 18)	/* 262,144; the rest of an index is random */
 #define REPLAY_BITS	2048u		/* numbers remembered */
 #define REPLAY_WORDS	(REPLAY_BITS / 64 + 1)	/* one word is cleared ahead */
 #define SMALL_RING	64u		/* answers to unknowns waiting to be sent */
@@ -229,7 +229,8 @@ struct mx_ep {
 	struct mx_list ready;
 	struct mx_list claims;		/* struct mx_claim, oldest first */
 	struct mx_slot *slots;
-	u32 nslots, slot_free;		/* slot_free == nslots: none */
+	u32 nslots;			/* 0, or a power of two */
+	u32 slot_free;			/* nslots: none */
 	struct mx_wheel wheel;
 
 	struct mx_peer **hash;
@@ -309,8 +310,14 @@ void mx_ep_log_from(struct mx_ep *ep, int level, const char *what, const struct 
 		    mx_ns now);
 
 /* peer.c */
-struct mx_peer *mx_peer_find(struct mx_ep *ep, const struct mx_addr *a, bool initiator);
-struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, bool initiator, mx_ns now);
+/* One we connected to. */
+struct mx_peer *mx_peer_find(struct mx_ep *ep, const struct mx_addr *a);
+/* One accepted, or about to be. Several nodes can share an address: raw Ethernet has
+ * no ports. */
+struct mx_peer *mx_peer_find_accepted(struct mx_ep *ep, const struct mx_addr *a, u64 node);
+/* @accepted: who it says it is; NULL: we connect to it. */
+struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, const struct mx_node *accepted,
+			    mx_ns now);
 void mx_peer_free(struct mx_peer *p, mx_ns now);
 bool mx_peer_make_room(struct mx_ep *ep, mx_ns now);
 void mx_peer_set_state(struct mx_peer *p, enum mx_peer_state st, bool reborn, mx_ns now);
@@ -340,8 +347,7 @@ void mx_sess_free(struct mx_ep *ep, struct mx_sess *s);	/* NULL: nothing */
 void mx_sess_renew(struct mx_sess *s, mx_ns now);
 static inline struct mx_sess *mx_sess_find(struct mx_ep *ep, u32 index)
 {
-	u32 slot = index & ((1u << SESS_SLOT_BITS) - 1);
-	struct mx_sess *s = slot < ep->nslots ? ep->slots[slot].s : NULL;
+	struct mx_sess *s = ep->nslots ? ep->slots[index & (ep->nslots - 1)].s : NULL;
 
 	return s && s->local == index ? s : NULL;
 }

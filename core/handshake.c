@@ -116,7 +116,7 @@ static bool is_ours(const struct mx_peer *p, const u8 *client_random)
 static enum mx_reject_why retry_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *from,
 				   const u8 *head, const struct mx_head *h)
 {
-	struct mx_peer *p = mx_peer_find(ep, from, true);
+	struct mx_peer *p = mx_peer_find(ep, from);
 	struct mx_retry m;
 
 	if (!mx_retry_decode(head, h, &m))
@@ -158,7 +158,7 @@ static void refused(struct mx_peer *p, enum mx_status why, mx_ns now)
 static enum mx_reject_why reject_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *from,
 				    const u8 *head, const struct mx_head *h)
 {
-	struct mx_peer *p = mx_peer_find(ep, from, true);
+	struct mx_peer *p = mx_peer_find(ep, from);
 	struct mx_rejectmsg m;
 
 	if (!mx_rejectmsg_decode(head, h, &m))
@@ -248,7 +248,7 @@ static void welcomed(struct mx_peer *p, const struct mx_welcome *m, mx_ns now)
 static enum mx_reject_why welcome_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *from,
 				     const u8 *head, const struct mx_head *h)
 {
-	struct mx_peer *p = mx_peer_find(ep, from, true);
+	struct mx_peer *p = mx_peer_find(ep, from);
 	struct mx_welcome m;
 	enum mx_reject_why why;
 
@@ -435,10 +435,13 @@ static enum mx_reject_why accept_hello(struct mx_ep *ep, mx_ns now, const struct
 				       const struct mx_key *key, u8 suite)
 {
 	if (!p) {
+		struct mx_node node;
+
 		if (!mx_peer_make_room(ep, now))
 			return send_reject(ep, now, from, mx_ld32(m->random), m->random,
 					   MX_ST_BUSY);
-		p = mx_peer_new(ep, from, false, now);
+		mx_node_decode(m->node, &node);
+		p = mx_peer_new(ep, from, &node, now);
 		if (!p)
 			return MX_RJ_SESSION;
 		p->end_at = mx_after(now, HALF_KEEP);
@@ -477,7 +480,7 @@ static enum mx_reject_why hello_rx(struct mx_ep *ep, mx_ns now, const struct mx_
 		send_retry(ep, now, from, h->tag, m.random);
 		return MX_RJ_NONE;
 	}
-	p = mx_peer_find(ep, from, false);
+	p = mx_peer_find_accepted(ep, from, mx_ld64(m.node));
 	if (p && p->pend && mx_ct_equal(p->pend->client_random, m.random, 32)) {
 		mx_peer_want(p, WANT_WELCOME);	/* it was lost, perhaps */
 		return MX_RJ_NONE;
@@ -516,7 +519,7 @@ bool mx_pend_proved(struct mx_peer *p, mx_ns now)
 		mx_release(ep, p->key, sizeof *p->key);
 	}
 	p->key = key;
-	reborn = known && (p->node.id != q->node.id || p->node.incarnation != q->node.incarnation);
+	reborn = known && p->node.incarnation != q->node.incarnation;
 	if (reborn) {
 		/* Another life at the same address: nothing of the old one's may
 		 * reach it. */
@@ -579,7 +582,7 @@ enum mx_reject_why mx_hs_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *f
 	case MX_REJECT:
 		return reject_rx(ep, now, from, head, &h);
 	case MX_RESET: {
-		struct mx_peer *p = mx_peer_find(ep, from, true);
+		struct mx_peer *p = mx_peer_find(ep, from);
 
 		/* A hint: only a handshake tells. */
 		if (!p || !p->cur || p->cur->remote != h.tag)
@@ -612,7 +615,7 @@ void mx_hs_other_version(struct mx_ep *ep, mx_ns now, const struct mx_addr *from
 	}
 	if (len < MX_OUTER + MX_REJECT_HEAD || mx_ld16(head) != MX_REJECT)
 		return;
-	p = mx_peer_find(ep, from, true);
+	p = mx_peer_find(ep, from);
 	if (head[15] == MX_ST_BAD_VERSION && is_ours(p, head + 16))
 		refused(p, MX_ST_BAD_VERSION, now);
 }

@@ -4,10 +4,11 @@
 
 /* ---- table ---- */
 
-static u32 hash_addr(const struct mx_ep *ep, const struct mx_addr *a, bool initiator)
+/* @node: of accepted peers, which can share an address; 0: of those we connect to. */
+static u32 hash_addr(const struct mx_ep *ep, const struct mx_addr *a, u64 node)
 {
 	const u8 *b = (const u8 *)a;
-	u64 h = ep->hash_seed + initiator;
+	u64 h = ep->hash_seed ^ node;
 	u32 i;
 
 	for (i = 0; i < sizeof *a; i += 8) {
@@ -17,18 +18,27 @@ static u32 hash_addr(const struct mx_ep *ep, const struct mx_addr *a, bool initi
 	return (u32)(h >> 32) & ep->hash_mask;
 }
 
-struct mx_peer *mx_peer_find(struct mx_ep *ep, const struct mx_addr *a, bool initiator)
+struct mx_peer *mx_peer_find(struct mx_ep *ep, const struct mx_addr *a)
 {
-	struct mx_peer *p = ep->hash[hash_addr(ep, a, initiator)];
+	struct mx_peer *p = ep->hash[hash_addr(ep, a, 0)];
 
-	while (p && (p->initiator != initiator || !mx_addr_eq(&p->addr, a)))
+	while (p && (!p->initiator || !mx_addr_eq(&p->addr, a)))
+		p = p->hash_next;
+	return p;
+}
+
+struct mx_peer *mx_peer_find_accepted(struct mx_ep *ep, const struct mx_addr *a, u64 node)
+{
+	struct mx_peer *p = ep->hash[hash_addr(ep, a, node)];
+
+	while (p && (p->initiator || p->node.id != node || !mx_addr_eq(&p->addr, a)))
 		p = p->hash_next;
 	return p;
 }
 
 static void unhash(struct mx_peer *p)
 {
-	struct mx_peer **at = &p->ep->hash[hash_addr(p->ep, &p->addr, p->initiator)];
+	struct mx_peer **at = &p->ep->hash[hash_addr(p->ep, &p->addr, p->initiator ? 0 : p->node.id)];
 
 	while (*at != p)
 		at = &(*at)->hash_next;
@@ -46,8 +56,10 @@ static void init_path(struct mx_peer *p)
 	p->ssthresh = p->ep->conf.window_max;
 }
 
-struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, bool initiator, mx_ns now)
+struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, const struct mx_node *accepted,
+			    mx_ns now)
 {
+	bool initiator = !accepted;
 	struct mx_peer *p = mx_alloc(ep, sizeof *p);
 	u32 h;
 
@@ -57,6 +69,8 @@ struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, bool init
 	p->addr = *a;
 	p->initiator = initiator;
 	p->half = !initiator;
+	if (accepted)
+		p->node = *accepted;
 	p->state = MX_PEER_NEW;
 	p->heard = p->touched = now;
 	p->hello_at = p->ping_at = p->prev_until = p->end_at = p->probe_at = MX_NEVER;
@@ -68,7 +82,7 @@ struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, bool init
 	mx_list_init(&p->icalls);
 	mx_timer_init(&p->timer, peer_tick);
 	init_path(p);
-	h = hash_addr(ep, a, initiator);
+	h = hash_addr(ep, a, accepted ? accepted->id : 0);
 	p->hash_next = ep->hash[h];
 	ep->hash[h] = p;
 	if (initiator)
@@ -326,12 +340,12 @@ static void peer_tick(struct mx_timer *t, mx_ns now)
 
 struct mx_peer *mx_peer_connect(struct mx_ep *ep, const struct mx_addr *a, mx_ns now)
 {
-	struct mx_peer *p = mx_peer_find(ep, a, true);
+	struct mx_peer *p = mx_peer_find(ep, a);
 
 	if (!p) {
 		if (ep->ninitiators >= ep->conf.peers_max)
 			return NULL;
-		p = mx_peer_new(ep, a, true, now);
+		p = mx_peer_new(ep, a, NULL, now);
 		if (!p)
 			return NULL;
 		if (!mx_hs_start(p, now)) {

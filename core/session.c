@@ -5,29 +5,35 @@
  */
 #include "ep_int.h"
 
-#define SLOT_MASK	((1u << SESS_SLOT_BITS) - 1)
-
 /* ---- table ---- */
 
+/* A session's place is the low bits of its index; different ones stay different in a
+ * larger table. */
 static bool grow(struct mx_ep *ep)
 {
 	u32 n = ep->nslots ? ep->nslots * 2 : 16, i;
 	struct mx_slot *t;
 
-	if (n > 1u << SESS_SLOT_BITS)
+	if (n > SESSIONS_MAX)
 		return false;
 	t = mx_alloc(ep, n * sizeof *t);
 	if (!t)
 		return false;
-	if (ep->nslots)
-		memcpy(t, ep->slots, ep->nslots * sizeof *t);
-	for (i = ep->nslots; i < n; i++)
-		t[i].next_free = i + 1;
+	for (i = 0; i < ep->nslots; i++) {
+		struct mx_sess *s = ep->slots[i].s;
+
+		if (s)
+			t[s->local & (n - 1)].s = s;
+	}
 	mx_release(ep, ep->slots, ep->nslots * sizeof *t);
-	/* It was full: the first free one is the first new one. */
 	ep->slots = t;
-	ep->slot_free = ep->nslots;
-	ep->nslots = n;
+	ep->nslots = ep->slot_free = n;
+	for (i = n; i--; ) {
+		if (t[i].s)
+			continue;
+		t[i].next_free = ep->slot_free;
+		ep->slot_free = i;
+	}
 	return true;
 }
 
@@ -45,10 +51,11 @@ struct mx_sess *mx_sess_new(struct mx_peer *p, mx_ns now)
 	slot = ep->slot_free;
 	ep->slot_free = ep->slots[slot].next_free;
 	ep->slots[slot].s = s;
-	/* Random, so that what was meant for an older session of this slot, or a
-	 * guess, does not fit; not zero, so that an index never is. */
-	high = 1 + (u32)mx_rand_below(ep, (1u << (32 - SESS_SLOT_BITS)) - 1);
-	s->local = slot | high << SESS_SLOT_BITS;
+	/* The rest is random, so that what was meant for an older session of this slot,
+	 * for another endpoint at this address, or a guess, does not fit; not zero, so
+	 * that an index never is. */
+	high = 1 + (u32)mx_rand_below(ep, (1ull << 32) / ep->nslots - 1);
+	s->local = slot + high * ep->nslots;
 	s->peer = p;
 	s->made = now;
 	s->renew_at = ep->conf.rekey_packets;
@@ -72,7 +79,7 @@ void mx_sess_free(struct mx_ep *ep, struct mx_sess *s)
 
 	if (!s)
 		return;
-	slot = s->local & SLOT_MASK;
+	slot = s->local & (ep->nslots - 1);
 	ep->slots[slot].s = NULL;
 	ep->slots[slot].next_free = ep->slot_free;
 	ep->slot_free = slot;

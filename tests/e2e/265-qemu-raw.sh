@@ -47,6 +47,23 @@ check "a volume is made over raw Ethernet" ctl volume create disk 64M
 check "qemu-io writes to it" writes "$node"
 check "and reads it back" reads "$node"
 check "qemu-img copies it without its holes" copies "$node"
+# Both are one address to the server. Back and forth, so that they run at the same time.
+side_by_side() {
+	local n pids=() pid failed=0
+	head -c 24M /dev/urandom >"$work/random"
+	for n in disk two; do
+		for _ in 1 2 3; do
+			img convert -n -O raw --target-image-opts "$work/random" "${node/disk/$n}" &&
+				img compare --image-opts "${node/disk/$n}" "driver=raw,file.filename=$work/random" ||
+				exit 1
+		done &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+	[ "$failed" = 0 ]
+}
+check "another volume beside it" ctl volume create two 24M
+check "two processes write and read by one interface at a time" side_by_side
 refuses_without_interface() {
 	local output
 	! output=$(img info --image-opts driver=memx,volume=disk,raw=on 2>&1) &&

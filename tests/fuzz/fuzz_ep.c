@@ -8,6 +8,8 @@
  */
 #include "tests/unit/ep_net.h"
 
+enum { SERVER = 1, CLIENT = 2 };	/* ids */
+
 static struct net net;
 static const u8 *in;
 static size_t left;
@@ -58,7 +60,8 @@ static void inject(int i, u32 how)
 	buf[1] = (u8)(1 + (how & 3));
 	buf[2] = how & 64 ? 2 : MX_PROTO_MAJOR;
 	mx_st16(buf + 4, (u16)heads);
-	p = mx_peer_find(t->ep, &other->addr, i == 1);
+	p = i == 1 ? mx_peer_find(t->ep, &other->addr)
+		   : mx_peer_find_accepted(t->ep, &other->addr, CLIENT);
 	if (p && p->cur && !(how & 4)) {
 		mx_st32(buf + 8, p->cur->local);
 		mx_st64(buf + 16, p->cur->rx_top + 1 + (how & 8 ? byte() : 0));
@@ -157,7 +160,7 @@ static void restart(int i, struct mx_ep_conf *c)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct mx_ep_conf s = net_conf(true, 1), c = net_conf(false, 2);
+	struct mx_ep_conf s = net_conf(true, SERVER), c = net_conf(false, CLIENT);
 	struct mx_peer *p;
 	u32 how;
 

@@ -251,11 +251,16 @@ static UNUSED void net_drain(struct net *n)
 static UNUSED void net_deliver(struct net *n, u32 k)
 {
 	struct dgram d = dgrams_take(&n->way, k);
+	static u8 buf[65536];
 	int i;
 
-	for (i = 0; i < n->count; i++)
-		if (n->n[i].ep && mx_addr_eq(&n->n[i].addr, &d.to))
-			mx_ep_rx(n->n[i].ep, n->now, &d.from, d.data, d.len);
+	/* Endpoints that share an address get one each: it is opened in place. */
+	for (i = 0; i < n->count; i++) {
+		if (!n->n[i].ep || !mx_addr_eq(&n->n[i].addr, &d.to))
+			continue;
+		memcpy(buf, d.data, d.len);
+		mx_ep_rx(n->n[i].ep, n->now, &d.from, buf, d.len);
+	}
 	free(d.data);
 }
 

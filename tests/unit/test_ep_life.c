@@ -224,6 +224,53 @@ static void life__client_restart_takes_the_address_over(void **state)
 	}
 }
 
+/* As over raw Ethernet, where a machine is one address, whatever runs on it. */
+static void life__nodes_share_an_address(void **state)
+{
+	enum keying k;
+
+	for (k = PLAIN; k <= VOLUME; k++) {
+		struct mx_ep_conf c = net_conf(false, 3);
+		struct mx_peer *p = two(4, k), *q;
+		struct tcall *a, *b;
+
+		set_key(&c, k);
+		assert_non_null(net_start(&net, 2, &c));
+		net.n[2].addr = net.n[1].addr;
+		net.n[0].echo = true;
+		q = mx_peer_connect(net.n[2].ep, &net.n[0].addr, net.now);
+		assert_true(wait_state(p, MX_PEER_UP, MX_SEC));
+		assert_true(wait_state(q, MX_PEER_UP, MX_SEC));
+		net_for(&net, 30 * MX_SEC);
+		assert_int_equal(net.n[0].ups, 2);
+		assert_int_equal(net.n[0].gones, 0);
+		assert_int_equal(net.n[0].ep->naccepted, 2);
+		a = call_new(p, 20000, MX_SEC);
+		b = call_new(q, 30000, MX_SEC);
+		net_for(&net, 10 * MX_MS);
+		assert_true(a->ended && a->st == MX_OK && a->right && a->len == 20000);
+		assert_true(b->ended && b->st == MX_OK && b->right && b->len == 30000);
+		free(a);
+		free(b);
+		/* One of them starts anew. */
+		net_stop(&net, 2);
+		c.node.incarnation = 4711;
+		set_key(&c, k);
+		assert_non_null(net_start(&net, 2, &c));
+		net.n[2].addr = net.n[1].addr;
+		q = mx_peer_connect(net.n[2].ep, &net.n[0].addr, net.now);
+		assert_true(wait_state(q, MX_PEER_UP, MX_SEC));
+		net_for(&net, 10 * MX_SEC);
+		assert_int_equal(mx_peer_state(p), MX_PEER_UP);
+		assert_int_equal(net.n[0].reborns, 1);
+		assert_int_equal(net.n[0].gones, 1);
+		assert_int_equal(net.n[0].ep->naccepted, 2);
+		assert_int_equal(net.n[1].silents, 0);
+		assert_int_equal(net.n[1].ep->stats.handshakes, 1);
+		net_end(&net);
+	}
+}
+
 static void life__bye(void **state)
 {
 	struct mx_peer *p = two(4, CLUSTER);
@@ -568,6 +615,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(call__repeat_is_answered_without_running_again),
 		cmocka_unit_test(call__many_at_once),
 		cmocka_unit_test(life__server_restart_is_reborn),
+		cmocka_unit_test(life__nodes_share_an_address),
 		cmocka_unit_test(life__client_restart_takes_the_address_over),
 		cmocka_unit_test(life__bye),
 		cmocka_unit_test(life__silent_and_back),
