@@ -388,6 +388,10 @@ void mx_io_message(struct mx_client *c, struct mx_peer *p, const struct mx_head 
 	u32 i = h->tag & 0xffff;
 	struct mx_io *io = i < c->nios ? c->ios[i] : NULL;
 
+	if (h->type == MX_SHED) {
+		mx_shed_rx(c, p, h, head, now);
+		return;
+	}
 	if (!io || io->tag != h->tag || io->state != MX_IO_SENT || io->srv->peer != p)
 		return;
 	switch (h->type) {

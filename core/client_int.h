@@ -15,6 +15,7 @@
  *	place.c		choosing servers, enrolling them
  *	edit.c		edits of the descriptor
  *	move.c		moving an extent
+ *	shed_owner.c	moving those that a server asks to be rid of
  *	resize.c	changing the size
  *	volops.c	operations by name (ops_int.h)
  *
@@ -332,6 +333,15 @@ struct mx_move {
 	mx_ns since;
 };
 
+/* ---- extents to be moved because their servers have too much ---- */
+struct mx_shed_todo {
+	struct mx_vol_op op;
+	bool busy;		/* one is being moved; it is not in the list any more */
+	u32 n;
+	struct mx_shed_entry e[MX_SHED_MAX];
+	mx_ns not_before;	/* there was no room for one */
+};
+
 /* ---- a volume ---- */
 enum mx_vol_phase {
 	MX_VP_FIND, MX_VP_TAKE,
@@ -408,6 +418,7 @@ struct mx_vol {
 	bool size_in;
 
 	struct mx_move move;
+	struct mx_shed_todo shed;
 	u32 gen_used;			/* highest given to a copy */
 	struct mx_resize *resize;
 
@@ -563,9 +574,16 @@ void mx_move_edited(struct mx_vol *v, enum mx_status st, mx_ns now);
 void mx_move_vs_gone(struct mx_vol *v, struct mx_vs *s, mx_ns now);
 void mx_move_stop(struct mx_vol *v, mx_ns now);		/* the volume ends */
 void mx_move_end(struct mx_vol *v, mx_ns now);		/* ... and has ended */
+void mx_move_free(struct mx_vol *v);
 void mx_move_tick(struct mx_vol *v, mx_ns now);
+
 bool mx_dead_add(struct mx_desc *d, const struct mx_vs *s, u32 extent, u32 gen);
 void mx_dead_del(struct mx_desc *d, u64 id, u64 inc, u32 extent, u32 gen);
+
+/* shed_owner.c */
+void mx_shed_rx(struct mx_client *c, struct mx_peer *p, const struct mx_head *h, const u8 *head,
+		mx_ns now);
+void mx_shed_next(struct mx_vol *v, mx_ns now);
 
 /* vol.c */
 bool mx_vol_lease_ok(struct mx_vol *v, mx_ns now);

@@ -244,7 +244,7 @@ static void messages_rx(struct mx_ep *ep, struct mx_peer *p, struct mx_walk *w,
 	u32 off;
 
 	while (mx_walk_next(w, &h, &head, &off)) {
-		bool data = h.type >= MX_READ && h.type <= MX_BLKSTAT_DATA;
+		bool data = (h.type >= MX_READ && h.type <= MX_BLKSTAT_DATA) || h.type == MX_SHED;
 
 		/* A repeated request may mean that our large replies do not get
 		 * through. */

@@ -18,12 +18,17 @@
  * copy, which is complete, counts once SWAP is written. A version under way is never
  * turned away from: nobody can tell whether it will count.
  *
+ * A move that only a server asked for (shed_owner.c) must not keep writes waiting that
+ * could go where the extent is: it is given up where a target would have to be waited
+ * for, where it takes long, and where another extent's move comes first.
+ *
  * An extent of which there is nothing (its first server was full, or all of it was
  * discarded) is not copied: its server drops it and it is placed anew.
  */
 #include "client_int.h"
 
 #define CALL_PATIENCE	(3 * MX_SEC)
+#define SHED_PATIENCE	(3 * MX_SEC)	/* a move by shed_owner.c takes at most */
 #define CHUNK_PAGES	(MX_IO_BLOCKS_MAX / MX_PAGE_BLOCKS)
 
 static void next_chunk(struct mx_vol *v, mx_ns now);
@@ -62,17 +67,29 @@ static void stop_io(struct mx_move *m)
 	m->committing = false;
 }
 
-static void finish(struct mx_vol *v, enum mx_status st, mx_ns now)
+/* Nothing is being moved any more. */
+static struct mx_act *idle(struct mx_vol *v, mx_ns now)
 {
 	struct mx_move *m = &v->move;
 	struct mx_act *a = m->act;
+	struct mx_vs *to = m->to;
 
 	stop_io(m);
 	m->stage = MX_MOVE_IDLE;
 	m->act = NULL;
 	m->from = m->to = NULL;
 	m->attempt++;
+	/* What was copied before it was given up: the descriptor calls it dead. */
+	if (to && to->state != MX_VS_GONE)
+		mx_vs_drops(to, now);
 	mx_vol_forget_gone(v);
+	return a;
+}
+
+static void finish(struct mx_vol *v, enum mx_status st, mx_ns now)
+{
+	struct mx_act *a = idle(v, now);
+
 	tell_op(a, st, st == MX_OK ? NULL : mx_status_str(st), now);
 	if (st == MX_OK)
 		mx_act_release(a, now);
@@ -80,6 +97,52 @@ static void finish(struct mx_vol *v, enum mx_status st, mx_ns now)
 		mx_act_fail_full(a, st, now);
 	mx_client_kick(v->c, now);
 	mx_vol_tick_at(v, now);		/* the next one */
+}
+
+static bool is_shed(const struct mx_vol *v)
+{
+	return v->move.act->op == &v->shed.op;
+}
+
+static bool full_ones_wait(const struct mx_act *a)
+{
+	const struct mx_list *n;
+
+	mx_list_for_each(n, &a->wait)
+		if (mx_list_entry(n, struct mx_io, node)->flags & MX_IOF_FULL)
+			return true;
+	return false;
+}
+
+/* A move for a server that has too much is given up. Should writes have been refused
+ * meanwhile, the extent is moved for them. */
+static void let_be(struct mx_vol *v, struct mx_act *a, mx_ns now)
+{
+	tell_op(a, MX_ST_NO_SPACE, mx_status_str(MX_ST_NO_SPACE), now);
+	if (!full_ones_wait(a))
+		mx_act_release(a, now);
+	mx_client_kick(v->c, now);
+	mx_vol_tick_at(v, now);
+}
+
+static void leave(struct mx_vol *v, mx_ns now)
+{
+	let_be(v, idle(v, now), now);
+}
+
+/* The one that is held for it, while another extent is being moved. */
+static void leave_held(struct mx_vol *v, mx_ns now)
+{
+	struct mx_list *n;
+
+	mx_list_for_each(n, &v->held) {
+		struct mx_act *a = mx_list_entry(n, struct mx_act, node);
+
+		if (a->op == &v->shed.op) {
+			let_be(v, a, now);
+			return;
+		}
+	}
 }
 
 /* Finds somebody to move to, of those this move has not tried yet. False: ended,
@@ -96,6 +159,10 @@ static bool find_target(struct mx_vol *v, mx_ns now)
 		finish(v, MX_ST_NO_SPACE, now);
 		return false;
 	case MX_PLACE_WAIT:
+		if (is_shed(v)) {
+			leave(v, now);
+			return false;
+		}
 		break;
 	}
 	m->to = NULL;
@@ -525,6 +592,10 @@ void mx_move_tick(struct mx_vol *v, mx_ns now)
 	    (m->stage == MX_MOVE_STAT || m->stage == MX_MOVE_READ || m->stage == MX_MOVE_WRITE ||
 	     m->stage == MX_MOVE_COMMIT))
 		finish(v, MX_ST_TIMEOUT, now);
+	else if (!is_shed(v))
+		leave_held(v, now);
+	else if (m->stage < MX_MOVE_SWAP && now >= m->since + SHED_PATIENCE)
+		leave(v, now);
 	if (m->stage)
 		mx_vol_tick_at(v, now + 100 * MX_MS);
 }
@@ -556,6 +627,13 @@ void mx_move_end(struct mx_vol *v, mx_ns now)
 {
 	if (v->move.stage)
 		finish(v, MX_ST_CANCELLED, now);
+}
+
+/* The volume is freed. */
+void mx_move_free(struct mx_vol *v)
+{
+	if (v->move.io)
+		stop_io(&v->move);
 }
 
 /* The volume ends: what is being moved stays where it is, what was to be, too; a

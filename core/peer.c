@@ -8,7 +8,7 @@
 static u32 hash_addr(const struct mx_ep *ep, const struct mx_addr *a, u64 node)
 {
 	const u8 *b = (const u8 *)a;
-	u64 h = ep->hash_seed ^ node;
+	u64 h = (ep->hash_seed ^ node) * 0x9e3779b97f4a7c15ull;
 	u32 i;
 
 	for (i = 0; i < sizeof *a; i += 8) {

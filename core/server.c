@@ -336,6 +336,7 @@ static void on_tick(struct mx_timer *t, mx_ns now)
 	charge_ep(s);
 	announce(s);
 	on_flush(s, now);
+	mx_shed_tick(s);
 	mx_care_tick(s, now);
 }
 
@@ -366,6 +367,7 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 	mx_list_init(&s->free_jobs);
 	mx_timer_init(&s->work, on_work);
 	mx_timer_init(&s->tick, on_tick);
+	mx_shed_init(s);
 	s->store = mx_store_new(port, &c->store);
 	if (!s->store)
 		goto err;

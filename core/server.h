@@ -37,6 +37,7 @@ struct mx_server_stats {
 	u64 reads, writes, zeros, blkstats, calls;
 	u64 read_bytes, write_bytes;
 	u64 busy, full, fenced, need_seal, bad_crc, dropped_jobs;
+	u64 shed;			/* extents that owners were asked to move away */
 	u32 held, owned;		/* descriptors held; of them with a live lease */
 };
 void mx_server_stats(const struct mx_server *s, struct mx_server_stats *out, mx_ns now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Inside the server: server.c (life, peers, jobs), serve.c (data path), seal.c
- * (control calls on stored extents), holder.c (descriptors, votes, leases),
+ * (control calls on stored extents), shed.c (asking owners to move some away), holder.c (descriptors, votes, leases),
  * bits.c (allocation bitmaps), stats.c, caretaker.c.
  */
 #ifndef MEMX_CORE_SERVER_INT_H
@@ -98,6 +98,13 @@ struct mx_letgo { u8 uuid[MX_UUID]; u32 epoch; u64 version; };
 
 struct mx_care;
 
+/* What an owner is asked to move away; the message, while it waits to be sent. */
+struct mx_shed_ask {
+	struct mx_txm txm;
+	struct mx_shed m;
+	struct mx_shed_entry e[MX_SHED_MAX];
+};
+
 #define MX_READ_PAGES	33u	/* 256 blocks not aligned to a page */
 
 struct mx_server {
@@ -128,6 +135,7 @@ struct mx_server {
 	u32 nletgo;
 	u64 ep_charged;			/* bytes of the endpoint's that are charged to the store */
 	struct mx_care *care;
+	struct mx_shed_ask shed;
 	const char *extra;	/* STATS lines of the surrounding */
 	/* What read_fill() gathers; of no meaning between its calls. Too large for the
 	 * stack of a kernel's softirq. */
@@ -168,10 +176,12 @@ struct mx_ccall {
 
 /* Places of an encoded descriptor that are looked at without decoding it. */
 #define MX_DESC_NAME	16u
+#define MX_DESC_SIZE	80u
 #define MX_DESC_STATE	88u
 #define MX_DESC_OP	104u
 #define MX_DESC_EPOCH	112u
 #define MX_DESC_VERSION	120u
+#define MX_DESC_OWNER	128u	/* a node */
 #define MX_DESC_CONFIG	224u
 #define MX_DESC_NHOLDERS	228u
 #define MX_DESC_NENROLLED	232u
@@ -227,6 +237,10 @@ void mx_holders_free(struct mx_server *s);
 enum mx_status mx_call_bits_set(struct mx_ccall *c);
 enum mx_status mx_call_bits_get(struct mx_ccall *c);
 void mx_bits_free(struct mx_server *s, struct mx_held *h);
+
+/* shed.c */
+void mx_shed_init(struct mx_server *s);
+void mx_shed_tick(struct mx_server *s);
 
 /* stats.c */
 enum mx_status mx_call_stats(struct mx_ccall *c);

@@ -18,6 +18,7 @@
  *	reads, writes, zeros, blkstats, calls			requests so far
  *	read_bytes, written_bytes
  *	busy, full, stale, fenced, need_seal, bad_crc		refusals so far
+ *	shed			extents that owners were asked to move away
  *	dropped			requests dropped because replies were waiting
  *	rx_dgrams, rx_bytes, tx_dgrams, tx_bytes, rejects	of the endpoint
  *	peers			accepted sessions
@@ -94,6 +95,7 @@ static void requests(struct mx_text *t, const struct mx_server *s, mx_ns now)
 	kv(t, "fenced", st.fenced);
 	kv(t, "need_seal", st.need_seal);
 	kv(t, "bad_crc", st.bad_crc);
+	kv(t, "shed", st.shed);
 	kv(t, "dropped", st.dropped_jobs);
 }
 

@@ -2,7 +2,7 @@
 /*
  * The store: volumes, pages and their accounting, writes and reads.
  *
- * What is held never exceeds the ceiling: pages got from the port (also those
+ * What is held never grows beyond the ceiling (which may be lowered below it): pages got from the port (also those
  * still being assembled, and a few kept at hand) and all bookkeeping. The last
  * reserve_pages of it are not for new pages: half of them let a full store still
  * replace pages it has, half let it still take newer descriptors.

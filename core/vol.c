@@ -380,6 +380,7 @@ static void work(struct mx_vol *v, mx_ns now)
 		mx_vol_tick_at(v, now + TICK);
 	}
 	mx_move_tick(v, now);
+	mx_shed_next(v, now);
 	if (v->want_servers)
 		mx_place_recruit(v, now);
 	sweep(v, now);
@@ -620,7 +621,7 @@ void mx_vol_free(struct mx_vol *v)
 	if (v->ios && v->acts)
 		cancel_requests(v);
 	mx_resize_free(v);
-	mx_call_cancel(&v->move.call);
+	mx_move_free(v);
 	if (v->claim)
 		mx_claim_free(v->claim);
 	for (u32 i = v->nvs - 1; v->vs && i >= 1; i--) {

@@ -373,6 +373,38 @@ u32 mx_blkstat_encode(u8 *p, struct mx_head *h, const struct mx_blkstat *m)
 	return finish(p, h, 48, 0);
 }
 
+bool mx_shed_decode(const u8 *p, const struct mx_head *h, struct mx_shed *m)
+{
+	if (h->type != MX_SHED || h->plen || h->hlen <= mx_shed_hlen(0))
+		return false;
+	memcpy(m->uuid, p + 16, MX_UUID);
+	m->epoch = mx_ld32(p + 32);
+	m->n = mx_ld32(p + 36);
+	if (m->epoch > MX_EPOCH_MAX || m->n > MX_SHED_MAX || h->hlen != mx_shed_hlen(m->n))
+		return false;
+	for (u32 i = 0; i < m->n; i++) {
+		struct mx_shed_entry e;
+
+		mx_shed_entry(p, i, &e);
+		if (!extent_ok(e.extent))
+			return false;
+	}
+	return true;
+}
+
+u32 mx_shed_encode(u8 *p, struct mx_head *h, const struct mx_shed *m, const struct mx_shed_entry *e)
+{
+	h->type = MX_SHED;
+	memcpy(p + 16, m->uuid, MX_UUID);
+	mx_st32(p + 32, m->epoch);
+	mx_st32(p + 36, m->n);
+	for (u32 i = 0; i < m->n; i++) {
+		mx_st32(p + 40 + 8 * i, e[i].extent);
+		mx_st32(p + 44 + 8 * i, e[i].gen);
+	}
+	return finish(p, h, mx_shed_hlen(m->n), 0);
+}
+
 bool mx_blkstat_data_decode(const u8 *p, const struct mx_head *h, struct mx_blkstat_data *m)
 {
 	if (!bare(h, MX_BLKSTAT_DATA, 88))

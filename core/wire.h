@@ -32,6 +32,7 @@
 #define MX_EXTENT_BLOCKS	2048u
 #define MX_IO_BLOCKS_MAX	256u	/* blocks in one READ or WRITE: 128 KiB */
 #define MX_VOL_BYTES_MAX	(1ull << 50)	/* 1 PiB */
+#define MX_EXTENTS_MAX		(1u << 30)	/* of the largest volume */
 #define MX_NAME_MAX		63	/* bytes of a volume's or node's name */
 #define MX_UUID			16
 #define MX_HOLDERS_MAX		5
@@ -109,9 +110,10 @@ enum mx_msg {
 	MX_BYE = 36,		/* session ends, no answer */
 	/* control: one request and one reply of up to MX_CTL_BODY_MAX bytes, fragmented */
 	MX_CALL = 48, MX_REPLY = 49,
-	/* 64..95 are kept for live handoff and drain: */
+	/* 64..79 and 81..95 are kept for live handoff and drain: */
 	MX_HANDOFF_FIRST = 64, MX_HANDOFF_LAST = 79,
-	MX_DRAIN_FIRST = 80, MX_DRAIN_LAST = 95,
+	MX_SHED = 80,		/* a server to an owner: move these extents away, no answer */
+	MX_DRAIN_FIRST = 81, MX_DRAIN_LAST = 95,
 };
 
 /* Operations inside MX_CALL. Bodies: core/ctl.h. */
@@ -274,6 +276,16 @@ struct mx_blkstat_data {	/* head 88: 2 bits a page, enum mx_page_kind, page i at
 	u8 kinds[64];		/* 24 */
 };
 
+#define MX_SHED_MAX	128u
+struct mx_shed {		/* head 40 + 8 * n */
+	u8 uuid[MX_UUID];	/* 16 */
+	u32 epoch;		/* 32: the volume's, as it is sealed there */
+	u32 n;			/* 36: 1..MX_SHED_MAX */
+	/* entries */
+};
+struct mx_shed_entry { u32 extent, gen; };
+static inline u32 mx_shed_hlen(u32 n) { return 40u + 8 * n; }
+
 /* MX_CALL and MX_REPLY fragments; head 40, payload the fragment: it starts at a
  * multiple of MX_CTL_UNIT and is whole units but for the body's end, so that
  * fragments cut for different datagram sizes fit together. */
@@ -399,6 +411,13 @@ bool mx_blkstat_decode(const u8 *p, const struct mx_head *h, struct mx_blkstat *
 u32 mx_blkstat_encode(u8 *p, struct mx_head *h, const struct mx_blkstat *m);
 bool mx_blkstat_data_decode(const u8 *p, const struct mx_head *h, struct mx_blkstat_data *m);
 u32 mx_blkstat_data_encode(u8 *p, struct mx_head *h, const struct mx_blkstat_data *m);
+bool mx_shed_decode(const u8 *p, const struct mx_head *h, struct mx_shed *m);
+u32 mx_shed_encode(u8 *p, struct mx_head *h, const struct mx_shed *m, const struct mx_shed_entry *e);
+static inline void mx_shed_entry(const u8 *p, u32 i, struct mx_shed_entry *e)
+{
+	e->extent = mx_ld32(p + 40 + 8 * i);
+	e->gen = mx_ld32(p + 44 + 8 * i);
+}
 /* READ_DATA: decode checks that the entries, CRCs and payload agree; entry i
  * and crc j are then read with the two accessors. */
 bool mx_read_data_decode(const u8 *p, const struct mx_head *h, struct mx_read_data *m);

@@ -4,9 +4,8 @@
  *
  * A second apart, and at once when the kernel is short: above the floor all that
  * was said is offered, below it less, down to less than what is held. Then writes
- * of new pages are refused (FULL) and clients place them on other servers. Nothing
- * that is held is dropped; the protocol has no message yet by which owners would be
- * asked to move it away.
+ * of new pages are refused (FULL), clients place them on other servers, and owners
+ * are asked to move extents away (core/shed.c). Nothing that is held is dropped.
  */
 #define pr_fmt(fmt) "memx-server: " fmt
 #include <linux/kernel_stat.h>
@@ -75,7 +74,7 @@ static bool worth_telling(const struct server *s, u64 ceiling, u64 used)
 
 	if (!diff)
 		return false;
-	return ceiling == s->memory || ceiling <= used || s->offered > s->memory ||
+	return ceiling == s->memory || ceiling <= used || s->offered < used || s->offered > s->memory ||
 	       diff >= s->memory / 64;
 }
 

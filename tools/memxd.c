@@ -313,7 +313,7 @@ static void watch_floor(struct daemon *d)
 		ceiling = used > floor - available ? used - (floor - available) : 0;
 	ceiling = mx_min_u64(ceiling, d->opt.memory);
 	/* Every change is announced: small ones are not worth it. */
-	if (ceiling == d->ceiling || (ceiling != d->opt.memory && ceiling > used &&
+	if (ceiling == d->ceiling || (ceiling != d->opt.memory && ceiling > used && d->ceiling >= used &&
 				      (ceiling > d->ceiling ? ceiling - d->ceiling :
 				       d->ceiling - ceiling) < d->opt.memory / 64))
 		return;

@@ -84,6 +84,21 @@ static void write_(const u8 *p, const struct mx_head *h)
 	need(m2.first == m.first && m2.req_nblocks == m.req_nblocks && m2.num == m.num);
 }
 
+static void shed(const u8 *p, const struct mx_head *h)
+{
+	static struct mx_shed_entry e[MX_SHED_MAX];
+	struct mx_head g = *h;
+	struct mx_shed m, m2;
+
+	if (!mx_shed_decode(p, h, &m))
+		return;
+	for (u32 i = 0; i < m.n; i++)
+		mx_shed_entry(p, i, &e[i]);
+	need(mx_shed_encode(out, &g, &m, e) == h->hlen);
+	need(mx_shed_decode(out, &g, &m2));
+	need(memcmp(out + 16, p + 16, h->hlen - 16u) == 0);
+}
+
 static void one(const u8 *p, const struct mx_head *h)
 {
 	AGAIN(mx_read, mx_read);
@@ -94,6 +109,7 @@ static void one(const u8 *p, const struct mx_head *h)
 	AGAIN(mx_ctl, mx_ctl);
 	read_data(p, h);
 	write_(p, h);
+	shed(p, h);
 	AGAIN_BYTES(mx_hello, mx_hello, MX_HELLO_MAC, MX_HELLO_MAC, 0);
 	AGAIN_BYTES(mx_retry, mx_retry, MX_RETRY_HEAD, MX_RETRY_HEAD, 0);
 	AGAIN_BYTES(mx_welcome, mx_welcome, MX_WELCOME_MAC, 188u, 4);

@@ -399,6 +399,201 @@ static void move_under_load(void **state)
 	three_down(&t);
 }
 
+/* ---- a server that has to hold less ---- */
+
+static u64 used(struct three *t, int i)
+{
+	const struct mx_store_stats *st = mx_store_stats(mx_server_store(t->c.n[i].server));
+
+	return st->data_bytes + st->meta_bytes;
+}
+
+static u64 squeeze(struct three *t, int i, u64 less)
+{
+	u64 ceiling = used(t, i) - less;
+
+	mx_store_set_ceiling(mx_server_store(t->c.n[i].server), ceiling);
+	return ceiling;
+}
+
+static void check_all(struct three *t)
+{
+	for (u32 e = 0; e < 48; e++)
+		for (u32 p = 0; p < 16; p++)
+			assert_int_equal(check_page(t, e, p, 1 + p * 64), MX_OK);
+}
+
+static void shedding(void **state)
+{
+	struct mx_server_stats sst;
+	struct mx_vol_stats vst;
+	struct three t;
+	u64 ceiling, shed, moves;
+	u32 e;
+
+	(void)state;
+	three_up(&t, 25, 64, 48 << 20, NULL);
+	for (u32 p = 0; p < 16; p++)
+		mark_all(&t, 48, p, 1 + p * 64);
+	ceiling = squeeze(&t, 1, 400 << 10);
+	t.c.loss = 100;
+	cl_for(&t.c, 20 * MX_SEC);
+	t.c.loss = 0;
+	cl_for(&t.c, 5 * MX_SEC);
+	assert_true(used(&t, 1) <= ceiling);
+	mx_server_stats(t.c.n[1].server, &sst, t.c.now);
+	mx_vol_stats(t.v.v, &vst, t.c.now);
+	print_message("# asked for %llu, moved %llu\n", (unsigned long long)sst.shed,
+		      (unsigned long long)vst.moves);
+	/* An extent frees 64 KiB: seven are enough, and hardly more are moved. */
+	assert_in_range(vst.moves, 7, 14);
+	check_all(&t);
+	/* Extents are still there that need not go, and now none is asked for. */
+	for (e = 0; e < 48 && server_of(&t.v, e) != 101; e++)
+		;
+	assert_int_not_equal(e, 48);
+	shed = sst.shed;
+	moves = vst.moves;
+	cl_for(&t.c, 10 * MX_SEC);
+	mx_server_stats(t.c.n[1].server, &sst, t.c.now);
+	assert_int_equal(sst.shed, shed);
+	/* Nobody has room: they are asked for, stay, and can be read and written. */
+	for (int i = 0; i < 3; i++)
+		squeeze(&t, i, 100 << 10);
+	cl_for(&t.c, 30 * MX_SEC);
+	mx_server_stats(t.c.n[1].server, &sst, t.c.now);
+	mx_vol_stats(t.v.v, &vst, t.c.now);
+	assert_true(sst.shed > shed);
+	assert_int_equal(vst.moves, moves);
+	for (u32 p = 0; p < 16; p++)
+		mark_all(&t, 48, p, 1 + p * 64);
+	check_all(&t);
+	/* One has: both others give to it. */
+	mx_store_set_ceiling(mx_server_store(t.c.n[2].server), 64 << 20);
+	cl_for(&t.c, 30 * MX_SEC);
+	for (int i = 0; i < 2; i++)
+		assert_true(used(&t, i) <= mx_store_stats(mx_server_store(t.c.n[i].server))->ceiling);
+	check_all(&t);
+	/* Without an owner all stays where it is; the next one moves it. */
+	cl_close(&t.c, &t.v);
+	mx_store_set_ceiling(mx_server_store(t.c.n[0].server), 64 << 20);
+	ceiling = squeeze(&t, 2, 300 << 10);
+	cl_for(&t.c, 10 * MX_SEC);
+	assert_true(used(&t, 2) > ceiling);
+	assert_int_equal(cl_open(&t.c, 5, "vm1", NULL, &t.v), MX_OK);
+	cl_for(&t.c, 10 * MX_SEC);
+	assert_true(used(&t, 2) <= ceiling);
+	check_all(&t);
+	three_down(&t);
+}
+
+/* A server that is announced and does not answer seems to have room. Nobody waits for it
+ * who need not: the extents that are asked for can be written where they are. */
+static void shedding_to_nobody(void **state)
+{
+	struct mx_vol_stats vst;
+	mx_ns longest = 0, begun;
+	struct three t;
+	u8 b[4096];
+
+	(void)state;
+	three_up(&t, 26, 64, 48 << 20, NULL);
+	for (u32 p = 0; p < 16; p++)
+		mark_all(&t, 48, p, 1 + p * 64);
+	cl_server(&t.c, 3, 64);
+	cl_for(&t.c, 5 * MX_SEC);
+	t.c.n[3].silent = true;
+	for (int i = 0; i < 3; i++)
+		squeeze(&t, i, i == 1 ? 400 << 10 : 0);
+	for (u32 round = 0; round < 10; round++) {
+		for (u32 e = 0; e < 48; e++) {
+			begun = t.c.now;
+			fill(b, sizeof b, e + 1);
+			assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, (u64)e << 20, b, sizeof b), MX_OK);
+			longest = mx_max_u64(longest, t.c.now - begun);
+		}
+		cl_for(&t.c, MX_SEC);
+	}
+	print_message("# the longest write took %llu ms\n", (unsigned long long)(longest / MX_MS));
+	assert_true(longest < 200 * MX_MS);
+	mx_vol_stats(t.v.v, &vst, t.c.now);
+	assert_int_equal(vst.moves, 0);
+	check_all(&t);
+	/* It is there after all. */
+	t.c.n[3].silent = false;
+	cl_for(&t.c, 30 * MX_SEC);
+	assert_true(used(&t, 1) <= mx_store_stats(mx_server_store(t.c.n[1].server))->ceiling);
+	check_all(&t);
+	three_down(&t);
+}
+
+static bool copying(void *arg)
+{
+	return ((struct mx_vol *)arg)->move.stage == MX_MOVE_WRITE;
+}
+
+/* Server 1 has too much, and only server 2 has room; until something is copied there. */
+static void shed_begins(struct three *t, u64 seed)
+{
+	three_up(t, seed, 64, 48 << 20, NULL);
+	for (u32 p = 0; p < 16; p++)
+		mark_all(t, 48, p, 1 + p * 64);
+	squeeze(t, 0, 0);
+	squeeze(t, 1, 400 << 10);
+	assert_true(cl_run(&t->c, t->c.now + 10 * MX_SEC, copying, t->v.v));
+}
+
+/* The target falls silent: what is still where it was can be written there soon. */
+static void shedding_to_one_who_goes(void **state)
+{
+	mx_ns longest = 0, begun;
+	struct three t;
+	u8 b[4096];
+
+	(void)state;
+	shed_begins(&t, 27);
+	t.c.n[2].silent = true;
+	for (u32 e = 0; e < 48; e++) {
+		if (server_of(&t.v, e) == 102)
+			continue;
+		begun = t.c.now;
+		fill(b, sizeof b, e + 1);
+		assert_int_equal(cl_io(&t.v, MX_REQ_WRITE, (u64)e << 20, b, sizeof b), MX_OK);
+		longest = mx_max_u64(longest, t.c.now - begun);
+	}
+	print_message("# the longest write took %llu ms\n", (unsigned long long)(longest / MX_MS));
+	assert_in_range(longest, 1 * MX_SEC, 4 * MX_SEC);
+	t.c.n[2].silent = false;
+	cl_for(&t.c, 30 * MX_SEC);
+	assert_true(used(&t, 1) <= mx_store_stats(mx_server_store(t.c.n[1].server))->ceiling);
+	check_all(&t);
+	three_down(&t);
+}
+
+/* The volume is freed, as after a failure, and its servers have another one. */
+static void freed_while_moving(void **state)
+{
+	struct clvol other;
+	struct three t;
+	u8 b[4096];
+
+	(void)state;
+	fill(b, sizeof b, 1);
+	shed_begins(&t, 28);
+	assert_int_equal(cl_create(&t.c, 5, "vm2", 16 << 20), MX_OK);
+	assert_int_equal(cl_open(&t.c, 5, "vm2", NULL, &other), MX_OK);
+	for (u64 e = 0; e < 16; e++)
+		assert_int_equal(cl_io(&other, MX_REQ_WRITE, e << 20, b, sizeof b), MX_OK);
+	squeeze(&t, 1, 400 << 10);
+	assert_true(cl_run(&t.c, t.c.now + 10 * MX_SEC, copying, t.v.v));
+	mx_vol_free(t.v.v);
+	t.v.v = NULL;
+	cl_for(&t.c, 20 * MX_SEC);
+	assert_int_equal(cl_io(&other, MX_REQ_WRITE, 0, b, sizeof b), MX_OK);
+	cl_close(&t.c, &other);
+	three_down(&t);
+}
+
 /* ---- by name ---- */
 
 struct listed { u32 n; u64 size; char names[8][64]; };
@@ -687,6 +882,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(server_silent),
 		cmocka_unit_test(full_pool),
 		cmocka_unit_test(move_under_load),
+		cmocka_unit_test(shedding),
+		cmocka_unit_test(shedding_to_nobody),
+		cmocka_unit_test(shedding_to_one_who_goes),
+		cmocka_unit_test(freed_while_moving),
 		cmocka_unit_test(by_name),
 		cmocka_unit_test(deleting),
 		cmocka_unit_test(resizing),
