@@ -461,6 +461,8 @@ static void found_one(struct mx_claim *c, const struct mx_hstate *h, const struc
 	if (c->recovering && c->ask_op == MX_OP_RECOVER_LIST && c->nknows &&
 	    memcmp(d->uuid, c->cur->uuid, MX_UUID))
 		return;
+	if (c->by_uuid && memcmp(d->uuid, c->uuid, MX_UUID))
+		return;
 	if (!c->by_uuid && c->hit_at && memcmp(d->uuid, c->cur->uuid, MX_UUID)) {
 		memcpy(c->clash_a, c->cur->uuid, MX_UUID);
 		memcpy(c->clash_b, d->uuid, MX_UUID);
@@ -512,6 +514,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	a->busy = false;
 	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
 	c->answered += answered;
+	c->denied |= answered && st == MX_ST_DENIED;
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
 	if (!c->check.why && c->recovering && c->ask_op == MX_OP_LOOKUP && st == MX_OK && c->nknows < CLAIM_SLOTS) {
@@ -575,6 +578,11 @@ void claim_clash_checked(struct mx_claim *c, mx_ns now)
 	c->deadline = by;
 }
 
+static enum mx_status not_found(const struct mx_claim *c)
+{
+	return c->denied ? MX_ST_DENIED : c->answered ? MX_ST_NO_VOLUME : MX_ST_NO_SERVERS;
+}
+
 static void find_tick(struct mx_claim *c, mx_ns now)
 {
 	bool idle;
@@ -595,11 +603,11 @@ static void find_tick(struct mx_claim *c, mx_ns now)
 	}
 	if (!c->hit_at && idle && c->answered && now >= c->started + CLAIM_SETTLE &&
 	    now >= c->last_new + CLAIM_SETTLE) {
-		find_end(c, MX_ST_NO_VOLUME, now);
+		find_end(c, not_found(c), now);
 		return;
 	}
 	if (now >= c->deadline) {
-		find_end(c, c->answered ? MX_ST_NO_VOLUME : MX_ST_NO_SERVERS, now);
+		find_end(c, not_found(c), now);
 		return;
 	}
 	/* Those that did not answer are asked again after all were asked. */
@@ -618,8 +626,11 @@ void mx_claim_find(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns n
 	c->check.why = CHECK_NONE;
 	c->ask_op = MX_OP_LOOKUP;
 	c->by_uuid = uuid != NULL;
-	if (uuid)
+	c->denied = false;
+	if (uuid) {
+		memmove(c->uuid, uuid, MX_UUID);	/* it may be that */
 		memcpy(r.uuid, uuid, MX_UUID);
+	}
 	if (name) {
 		size_t n = 0;
 

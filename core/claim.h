@@ -55,7 +55,8 @@ struct mx_claim_conf {
 struct mx_claim_ops {
 	/* Result of find / take / create. st OK: FOUND resp. HELD. OWNED: see
 	 * mx_claim_owner(). NO_VOLUME, NAME_CLASH (see mx_claim_clash), NO_QUORUM,
-	 * TIMEOUT, NO_SERVERS, EXISTS, DELETED, BAD_KEY ... */
+	 * TIMEOUT, NO_SERVERS, EXISTS, DELETED, BAD_KEY, DENIED (the key is of another
+	 * volume) ... */
 	void (*done)(void *user, enum mx_status st, mx_ns now);
 	/* HELD -> LOST (st FENCED), or HELD again under a higher epoch (st OK). */
 	void (*changed)(void *user, enum mx_status st, mx_ns now);
@@ -79,8 +80,9 @@ void mx_claim_create(struct mx_claim *c, const char *name, u64 size, u64 op_id, 
  * servers are asked, and the newest descriptor that any holder, or any server
  * that keeps data, still has is given to a new holder: a surviving one, so that its
  * bitmap is kept, if there is one. Server incarnations that do not answer are
- * given up. done(OK): HELD. INVALID: the holders are there, nothing to recover. */
-void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now);
+ * given up. done(OK): HELD. INVALID: the holders are there, nothing to recover.
+ * @uuid: which of several of that name; NULL: there must be one only. */
+void mx_claim_recover(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns now);
 
 enum mx_claim_state mx_claim_state(const struct mx_claim *c);
 const struct mx_desc *mx_claim_desc(const struct mx_claim *c);

@@ -100,7 +100,8 @@ struct mx_claim {
 
 	char name[MX_NAME_MAX + 1];
 	u8 uuid[MX_UUID];
-	bool by_uuid;
+	bool by_uuid;		/* find: only the volume of this uuid */
+	bool denied;		/* find: the key does not cover it, says a server */
 	bool creating, releasing;
 	bool recovering;	/* put together from what is left */
 	struct { u64 id, incarnation; } knows[CLAIM_SLOTS];	/* recovering: holders that have it */

@@ -12,9 +12,12 @@
 
 #define EPOCH_LEAP	1024u
 
-void mx_claim_recover(struct mx_claim *c, const char *name, mx_ns now)
+void mx_claim_recover(struct mx_claim *c, const char *name, const u8 *uuid, mx_ns now)
 {
 	mx_claim_find(c, name, NULL, now);
+	if (uuid)
+		memcpy(c->uuid, uuid, MX_UUID);
+	c->by_uuid = uuid != NULL;
 	c->recovering = true;
 	c->seen = 0;
 	c->nknows = 0;
@@ -164,7 +167,7 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 	} else if (!c->answered) {
 		recover_end(c, MX_ST_NO_SERVERS, now);
 	} else if (!c->hit_at) {
-		recover_end(c, MX_ST_NO_VOLUME, now);
+		recover_end(c, c->denied ? MX_ST_DENIED : MX_ST_NO_VOLUME, now);
 	} else if (memcmp(c->clash_b, none, MX_UUID)) {
 		recover_end(c, MX_ST_NAME_CLASH, now);
 	} else if (c->seen > MX_EPOCH_MAX - EPOCH_LEAP || quorum(c)) {

@@ -129,12 +129,14 @@ enum mx_ext_state mx_vol_extent(const struct mx_vol *v, u32 extent, u64 *server,
 /* Each ends by o->done with a sentence in err on failure. */
 void mx_client_create(struct mx_client *c, const char *name, u64 size, u64 op_id,
 		      struct mx_vol_op *o, mx_ns now);
-void mx_client_delete(struct mx_client *c, const char *name, bool force, struct mx_vol_op *o, mx_ns now);
+/* @uuid of delete and recover: which one, where two have the name (NAME_CLASH); else NULL. */
+void mx_client_delete(struct mx_client *c, const char *name, const u8 *uuid, bool force,
+		      struct mx_vol_op *o, mx_ns now);
 void mx_client_resize(struct mx_client *c, const char *name, u64 size, bool shrink_ok,
 		      struct mx_vol_op *o, mx_ns now);
 /* Goes on with what is left after the majority of holders is gone, from
  * surviving holders and the copies kept by enrolled servers. */
-void mx_client_recover(struct mx_client *c, const char *name, struct mx_vol_op *o, mx_ns now);
+void mx_client_recover(struct mx_client *c, const char *name, const u8 *uuid, struct mx_vol_op *o, mx_ns now);
 /* info: done with priv = struct mx_hstate * (valid during the call). */
 void mx_client_info(struct mx_client *c, const char *name, struct mx_vol_op *o, mx_ns now);
 /* list: entry() for each volume once (merged over servers), then done. */

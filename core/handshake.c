@@ -30,7 +30,7 @@ static void make_hello(struct mx_peer *p, struct mx_hs *hs)
 	struct mx_head h = { 0 };
 	struct mx_hello m = {
 		.node = node, .random = random, .share = share, .volume = volume,
-		.key_kind = ep->conf.key.kind, .minor = MX_PROTO_MINOR,
+		.key_kind = ep->conf.key.kind, .minor = MX_PROTO_MINOR, .features = MX_FEATURES,
 		.session = p->next->local, .rwnd = ep->conf.rwnd, .dgram_max = ep->conf.dgram_max,
 	};
 
@@ -252,7 +252,7 @@ static enum mx_reject_why welcome_rx(struct mx_ep *ep, mx_ns now, const struct m
 	struct mx_welcome m;
 	enum mx_reject_why why;
 
-	if (!mx_welcome_decode(head, h, &m))
+	if (!mx_welcome_decode(head, h, &m) || m.features & ~MX_FEATURES)
 		return MX_RJ_FIELD;
 	if (!is_ours(p, m.client_random) || m.client_session != p->next->local)
 		return MX_RJ_SESSION;
@@ -374,7 +374,7 @@ static void make_welcome(struct mx_peer *p, const struct mx_hello *m, const u8 *
 	struct mx_welcome w = {
 		.node = node, .random = random, .share = share, .suite = suite,
 		.key_kind = m->key_kind, .minor = MX_PROTO_MINOR, .session = p->next->local,
-		.rwnd = ep->conf.rwnd, .dgram_max = ep->conf.dgram_max,
+		.features = m->features & MX_FEATURES, .rwnd = ep->conf.rwnd, .dgram_max = ep->conf.dgram_max,
 		.client_session = m->session, .client_random = m->random,
 	};
 

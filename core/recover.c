@@ -32,7 +32,7 @@ static void recovered(struct mx_opctx *x, enum mx_status st, mx_ns now)
 	}
 }
 
-void mx_client_recover(struct mx_client *c, const char *name, struct mx_vol_op *o, mx_ns now)
+void mx_client_recover(struct mx_client *c, const char *name, const u8 *uuid, struct mx_vol_op *o, mx_ns now)
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
@@ -40,5 +40,5 @@ void mx_client_recover(struct mx_client *c, const char *name, struct mx_vol_op *
 		return;
 	x->claimed = recovered;
 	mx_timer_set(c->ep, &x->limit, now + ALL_PATIENCE);
-	mx_claim_recover(x->claim, x->name, now);
+	mx_claim_recover(x->claim, x->name, uuid, now);
 }

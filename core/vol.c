@@ -57,6 +57,10 @@ void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *n
 		mx_text_u64(mx_text_str(t, " is not known to any of the "), answered);
 		mx_text_str(t, " servers asked; check the name ('memxctl volume list'), or create it");
 		break;
+	case MX_ST_DENIED:
+		mx_text_str(t, ": the key is another volume's; give the pool's, or that which "
+			       "'memxctl volume key' makes of it for this volume");
+		break;
 	case MX_ST_NO_SERVERS:
 		if (asked)
 			mx_text_str(mx_text_u64(mx_text_str(t, ": none of the "), asked),
@@ -69,7 +73,7 @@ void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *n
 		mx_claim_clash(c, a, b);
 		mx_text_hex(mx_text_str(t, ": two volumes have this name, "), a, MX_UUID);
 		mx_text_str(mx_text_hex(mx_text_str(t, " and "), b, MX_UUID),
-			    "; delete one of them by its uuid");
+			    "; 'memxctl volume delete --uuid' with the one that is not wanted ends it");
 		break;
 	case MX_ST_NO_QUORUM:
 		mx_text_str(t, ": most of the servers that keep its descriptor have restarted; "

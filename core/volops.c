@@ -310,6 +310,9 @@ static void delete_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
 {
 	if (st != MX_OK) {
 		mx_op_end(x, st, now);
+	} else if (mx_claim_state(x->claim) == MX_CLAIM_FOUND &&
+		   memcmp(mx_claim_desc(x->claim)->name, x->name, sizeof x->name)) {
+		mx_op_end_why(x, MX_ST_NO_VOLUME, " is not the one that has this uuid", now);
 	} else if (mx_claim_state(x->claim) == MX_CLAIM_FOUND) {
 		mx_claim_take(x->claim, now);
 	} else if (mx_claim_desc(x->claim)->state == MX_VOL_DELETED) {
@@ -324,14 +327,15 @@ static void delete_claimed(struct mx_opctx *x, enum mx_status st, mx_ns now)
 	}
 }
 
-void mx_client_delete(struct mx_client *c, const char *name, bool force, struct mx_vol_op *o, mx_ns now)
+void mx_client_delete(struct mx_client *c, const char *name, const u8 *uuid, bool force,
+		      struct mx_vol_op *o, mx_ns now)
 {
 	struct mx_opctx *x = mx_op_new(c, name, o, now);
 
 	if (!x || !mx_op_claim(x, force, false, now))
 		return;
 	x->claimed = delete_claimed;
-	mx_claim_find(x->claim, x->name, NULL, now);
+	mx_claim_find(x->claim, x->name, uuid, now);
 }
 
 /* ---- resize by name ---- */

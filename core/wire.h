@@ -305,6 +305,8 @@ struct mx_pong { u64 load; };	/* PONG head 24: 16: in-flight requests, 1/1000 bu
 /* PROBE: head 24: u32 size (whole datagram), u32 zero; payload pads to size.
  * PROBE_OK: head 24: the same size; no payload. */
 
+#define MX_FEATURES	0ull	/* bits of features that we know, offer and grant */
+
 /* ---- handshake: one message in a datagram of kind HANDSHAKE ----
  * pktno and session of the outer header are 0. Byte strings point into the
  * message when decoded. */
@@ -313,7 +315,7 @@ struct mx_hello {		/* head 312, payload 864 zero bytes: 1,200 in all */
 	const u8 *node;		/* 16: struct mx_node, 80 bytes */
 	const u8 *random;	/* 96: 32; head.tag is its first 4 bytes */
 	const u8 *share;	/* 128: X25519, 32; zero without a key */
-	u64 features;		/* 160: MX_FEAT_* offered */
+	u64 features;		/* 160: offered */
 	u8 suites;		/* 168: bit (1 << enum mx_suite) offered */
 	u8 key_kind;		/* 169: enum mx_key_kind */
 	u16 minor;		/* 170 */

@@ -42,6 +42,8 @@ static int errno_of(enum mx_status st)
 	case MX_ST_BAD_KEY:
 	case MX_ST_NO_KEY:
 		return -EKEYREJECTED;
+	case MX_ST_DENIED:
+		return -EACCES;
 	case MX_ST_NO_SERVERS:
 	case MX_ST_UNREACHABLE:
 		return -EHOSTUNREACH;

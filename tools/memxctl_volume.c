@@ -42,6 +42,33 @@ u64 check_size(const char *text)
 	return size;
 }
 
+/* Hexadecimal digits, with or without what stands between them. NULL if there is no @text. */
+static const u8 *check_uuid(const char *text, u8 uuid[MX_UUID])
+{
+	unsigned n = 0;
+
+	if (!text)
+		return NULL;
+	for (const char *p = text; *p; p++) {
+		int v = g_ascii_xdigit_value(*p);
+
+		if (*p == '-')
+			continue;
+		if (v < 0 || n >= 2 * MX_UUID)
+			n = 2 * MX_UUID;
+		else
+			uuid[n / 2] = (u8)(n % 2 ? uuid[n / 2] | v : v << 4);
+		n++;
+	}
+	if (n != 2 * MX_UUID)
+		die(CTL_USAGE, "--uuid: \"%.80s\" is not a uuid; expected %u hexadecimal digits, as "
+		    "'memxctl volume list --json' shows them", text, 2 * MX_UUID);
+	return uuid;
+}
+
+#define UUID_OPTION(to) \
+	{ "uuid", 0, 0, G_OPTION_ARG_STRING, to, "Which one, where two have the name", "UUID" }
+
 static void fail(const char *what, const char *name, int rc, char *err)
 {
 	char *all = err && strstr(err, name) ? g_strdup(err) :
@@ -96,6 +123,7 @@ static int cmd_create(struct ctl *c, int argc, char **argv)
 
 struct op_arg {
 	const char *name;
+	const u8 *uuid;
 	u64 size;
 	bool yes;
 };
@@ -149,24 +177,28 @@ static void delete_start(struct memx *m, struct mx_vol_op *o, void *arg)
 {
 	struct op_arg *a = arg;
 
-	mx_client_delete(memx_core(m), a->name, a->yes, o, memx_now());
+	mx_client_delete(memx_core(m), a->name, a->uuid, a->yes, o, memx_now());
 }
 
 static int cmd_delete(struct ctl *c, int argc, char **argv)
 {
 	gboolean force = FALSE;
+	g_autofree char *uuid = NULL;
 	const GOptionEntry entries[] = {
 		{ "force", 0, 0, G_OPTION_ARG_NONE, &force,
 		  "Also if it seems to be in use: its user is known to be dead", NULL },
+		UUID_OPTION(&uuid),
 		{ 0 },
 	};
 	struct op_arg a = { 0 };
+	u8 id[MX_UUID];
 	char *err = NULL;
 	int rc;
 
 	ctl_options(entries, "volume ", "Deletes a volume and all that is in it.", "NAME", 1, &argc, &argv);
 	a.name = argv[1];
 	check_name(a.name);
+	a.uuid = check_uuid(uuid, id);
 	a.yes = force;
 	pool_collect(c);
 	rc = memx_op_wait(c->m, delete_start, &a, &err);
@@ -180,22 +212,26 @@ static void recover_start(struct memx *m, struct mx_vol_op *o, void *arg)
 {
 	struct op_arg *a = arg;
 
-	mx_client_recover(memx_core(m), a->name, o, memx_now());
+	mx_client_recover(memx_core(m), a->name, a->uuid, o, memx_now());
 }
 
 static int cmd_recover(struct ctl *c, int argc, char **argv)
 {
+	g_autofree char *uuid = NULL;
+	const GOptionEntry entries[] = { UUID_OPTION(&uuid), { 0 } };
 	struct op_arg a = { 0 };
+	u8 id[MX_UUID];
 	char *err = NULL, *why;
 	struct volume *v;
 	int rc;
 
-	ctl_options(NULL, "volume ", "Goes on with what is left of a volume when most of its holders are gone for good.\n"
+	ctl_options(entries, "volume ", "Goes on with what is left of a volume when most of its holders are gone for good.\n"
 		"What nobody has any more reads as zeros if no surviving holder knows of it, so a\n"
 		"file system on it should be checked. If the holders may come back, wait for them.",
 		"NAME", 1, &argc, &argv);
 	a.name = argv[1];
 	check_name(a.name);
+	a.uuid = check_uuid(uuid, id);
 	pool_collect(c);
 	rc = memx_op_wait(c->m, recover_start, &a, &err);
 	if (rc)

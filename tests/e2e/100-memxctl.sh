@@ -83,6 +83,8 @@ gives 0 "deleted volume vm1/disk" "delete --force, its user being dead" ctl volu
 equal "nothing is left" "$(ctl volume list --json | jq length)" 0
 gives 0 "created" "its name is free again" ctl volume create vm1/disk 10M
 use vm1/disk
+gives 2 "32 hexadecimal digits" "delete --uuid of what is none" ctl volume delete --uuid 12-zz vm1/disk
+gives 3 "vm1/disk" "delete --uuid of another" ctl volume delete --uuid "$(printf %032d 7)" vm1/disk
 gives 0 "deleted" "delete --force, although its user lives" ctl volume delete --force vm1/disk
 bench_ended() { ! kill -0 "$bench_pid" 2>/dev/null || [ "$(ps -o stat= -p "$bench_pid")" = Z ]; }
 check "its user's requests fail" within 15 bench_ended

@@ -46,8 +46,9 @@ gives 0 "mine:" "a volume's key is made from the pool's" ctl --key-file "$work/k
 "$pool_memxctl" --key-file "$work/key" volume key mine >"$work/mine.key"
 gives 0 '"wrong": 0' "the volume's key opens the volume" \
 	bench --key-file "$work/mine.key" --verify --op randrw --depth 4 --seconds 1 mine
-gives 1 "" "it opens no other" timeout 40 "$tool_bench" --server "$pool_seeds" --quiet \
+gives 1 "key is another volume's" "it opens no other, and that is said" timeout 40 "$tool_bench" --server "$pool_seeds" --quiet \
 	--key-file "$work/mine.key" --count 1 yours
+gives 7 "key is another volume's" "... nor tells of it" ctl --key-file "$work/mine.key" volume info yours
 gives 7 "no other can be made" "it makes no other key" ctl --key-file "$work/mine.key" volume key yours
 sed 's/^mine/yours/' "$work/mine.key" >"$work/forged.key"
 gives 7 "does not accept the key" "renamed it is refused" ctl --key-file "$work/forged.key" servers

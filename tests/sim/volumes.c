@@ -379,7 +379,7 @@ void vols_delete(struct life_client *c, u32 vol, bool force)
 	s->force = force;
 	if (force)
 		vols_force(l, vol);
-	mx_client_delete(c->n->cli, l->vols[vol].name, force, &s->o, node_now(c->n));
+	mx_client_delete(c->n->cli, l->vols[vol].name, NULL, force, &s->o, node_now(c->n));
 	node_pump(c->n);
 }
 
@@ -506,6 +506,6 @@ void vols_recover(struct life_client *c, u32 vol)
 {
 	struct side *s = side_new(c, SIDE_RECOVER, vol, recover_done);
 
-	mx_client_recover(c->n->cli, c->l->vols[vol].name, &s->o, node_now(c->n));
+	mx_client_recover(c->n->cli, c->l->vols[vol].name, NULL, &s->o, node_now(c->n));
 	node_pump(c->n);
 }

@@ -336,7 +336,7 @@ static void recovered_before_a_move(void **state)
 	cl_client(&t.c, 7);
 	cl_for(&t.c, 12 * MX_SEC);
 	clop_init(&x);
-	mx_client_recover(t.c.n[7].client, "vm1", &x.op, t.c.now);
+	mx_client_recover(t.c.n[7].client, "vm1", NULL, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_OK);
 	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_OK);
 	cl_for(&t.c, 3 * MX_SEC);

@@ -161,6 +161,44 @@ static void handshake__other_version_is_told(void **state)
 	net_end(&net);
 }
 
+/* The client is newer and offers what the server has never heard of; or the server grants
+ * what was not offered. */
+#define FEATURES	160u
+static bool granting;
+static u64 granted;
+static bool tap_features(struct net *n, struct dgram *d)
+{
+	u8 *f = d->data + MX_OUTER + FEATURES;
+
+	(void)n;
+	if (d->data[1] != MX_KIND_HANDSHAKE)
+		return true;
+	if (mx_ld16(d->data + MX_OUTER) == MX_HELLO && !granting)
+		mx_st64(f, ~0ull);
+	if (mx_ld16(d->data + MX_OUTER) == MX_WELCOME && granting)
+		mx_st64(f, ~MX_FEATURES);
+	if (mx_ld16(d->data + MX_OUTER) == MX_WELCOME)
+		granted = mx_ld64(f);
+	mx_outer_seal_crc(d->data, mx_ld16(d->data + 4));
+	return true;
+}
+
+static void handshake__features_are_those_of_both(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct mx_peer *p = two(1, PLAIN);
+
+		granting = i;
+		granted = 77;
+		net.tap = tap_features;
+		assert_int_equal(wait_state(p, MX_PEER_UP, MX_SEC), !granting);
+		assert_true(granted == (granting ? ~MX_FEATURES : MX_FEATURES));
+		assert_int_equal(rejects(1, MX_RJ_FIELD) > 0, granting);
+		net_end(&net);
+	}
+}
+
 /* Somebody on the way changes what the server says of itself. */
 static u32 forged, forge_at;
 static bool tap_forge_welcome(struct net *n, struct dgram *d)
@@ -546,6 +584,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(handshake__refusals_name_the_cause),
 		cmocka_unit_test(handshake__refused_then_right),
 		cmocka_unit_test(handshake__other_version_is_told),
+		cmocka_unit_test(handshake__features_are_those_of_both),
 		cmocka_unit_test(handshake__forged_welcome_is_refused),
 		cmocka_unit_test(handshake__with_oneself),
 		cmocka_unit_test(handshake__refusal_is_logged_with_its_address),

@@ -55,7 +55,7 @@ static enum mx_status resize(struct cl *c, int i, u64 size, bool shrink, struct 
 static enum mx_status delete(struct cl *c, int i, bool force, struct clop *x)
 {
 	clop_init(x);
-	mx_client_delete(c->n[i].client, "vm1", force, &x->op, c->now);
+	mx_client_delete(c->n[i].client, "vm1", NULL, force, &x->op, c->now);
 	return clop_wait(c, x, 200 * MX_SEC);
 }
 
@@ -203,7 +203,7 @@ static void ends__what_waits_for_a_majority(void **state)
 		h.c = c.n[US].client;
 		clop_init(&x);
 		if (what)
-			mx_client_delete(c.n[US].client, "vm1", false, &x.op, c.now);
+			mx_client_delete(c.n[US].client, "vm1", NULL, false, &x.op, c.now);
 		else
 			mx_client_resize(c.n[US].client, "vm1", 16 << 20, false, &x.op, c.now);
 		assert_true(cl_run(&c, c.now + 20 * MX_SEC, op_holds, &h));
@@ -473,7 +473,7 @@ static void stale__is_not_recovered(void **state)
 	assert_int_equal(cl_open(&c, OTHER, "vm1", NULL, &v), MX_ST_DELETED);
 	mx_vol_free(v.v);
 	clop_init(&x);
-	mx_client_recover(c.n[OTHER].client, "vm1", &x.op, c.now);
+	mx_client_recover(c.n[OTHER].client, "vm1", NULL, &x.op, c.now);
 	assert_int_equal(clop_wait(&c, &x, 60 * MX_SEC), MX_ST_DELETED);
 	cl_end(&c);
 }
@@ -598,6 +598,72 @@ static void care__gives_way(void **state)
 	}
 }
 
+/* ---- two volumes of one name ---- */
+
+/* Servers 0 to 2 with OTHER's client, and 3 to 5 with a client of theirs, do not hear each other. */
+static bool in_two_parts(struct cl *c, struct dgram *d, int from)
+{
+	int to = cl_at(c, &d->to);
+	bool there = from >= 3 && from < OTHER, where = to >= 3 && to < OTHER;
+
+	return there == where;
+}
+
+static void list_uuid(void *arg, const struct mx_list_entry *e)
+{
+	u8 (*uuid)[MX_UUID] = arg;
+
+	memcpy(uuid[e->size == 4 << 20], e->uuid, MX_UUID);
+}
+
+static enum mx_status delete_one(struct cl *c, const char *name, const u8 *uuid, struct clop *x)
+{
+	clop_init(x);
+	mx_client_delete(c->n[OTHER].client, name, uuid, false, &x->op, c->now);
+	return clop_wait(c, x, 200 * MX_SEC);
+}
+
+static void clash__one_is_deleted_by_its_uuid(void **state)
+{
+	u8 uuid[2][MX_UUID] = { 0 }, none[MX_UUID] = { 7 };
+	struct mx_addr seed;
+	struct clvol v;
+	struct clop x;
+	struct cl c;
+
+	(void)state;
+	cl_init(&c, 77);
+	c.tap = in_two_parts;
+	for (int i = 0; i < 5; i++)
+		cl_server(&c, i, 64);
+	cl_client(&c, US);
+	cl_client(&c, OTHER);
+	seed = c.n[3].addr;
+	mx_ep_add_seed(c.n[US].ep, &seed);
+	mx_ep_add_seed(c.n[4].ep, &seed);
+	cl_for(&c, 5 * MX_SEC);
+	assert_int_equal(cl_create(&c, OTHER, "vm1", 8 << 20), MX_OK);
+	assert_int_equal(cl_create(&c, US, "vm1", 4 << 20), MX_OK);
+	c.tap = NULL;
+	cl_for(&c, 60 * MX_SEC);
+	assert_int_equal(cl_open(&c, OTHER, "vm1", NULL, &v), MX_ST_NAME_CLASH);
+	assert_non_null(strstr(mx_vol_error(v.v), "volume delete --uuid"));
+	mx_vol_free(v.v);
+	assert_int_equal(delete_one(&c, "vm1", NULL, &x), MX_ST_NAME_CLASH);
+	clop_init(&x);
+	x.op.user = uuid;
+	mx_client_list(c.n[OTHER].client, list_uuid, &x.op, c.now);
+	assert_int_equal(clop_wait(&c, &x, 30 * MX_SEC), MX_OK);
+	/* Nothing is deleted that was not meant. */
+	assert_int_equal(delete_one(&c, "vm2", uuid[1], &x), MX_ST_NO_VOLUME);
+	assert_int_equal(delete_one(&c, "vm1", none, &x), MX_ST_NO_VOLUME);
+	assert_int_equal(delete_one(&c, "vm1", uuid[1], &x), MX_OK);
+	assert_int_equal(cl_open(&c, OTHER, "vm1", NULL, &v), MX_OK);
+	assert_int_equal(mx_vol_size(v.v), 8 << 20);
+	cl_close(&c, &v);
+	cl_end(&c);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +683,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(deleted__leaves_nothing_though_memory_fails),
 		cmocka_unit_test(owner__outbid_by_its_own_number),
 		cmocka_unit_test(care__gives_way),
+		cmocka_unit_test(clash__one_is_deleted_by_its_uuid),
 	};
 
 	return unit_main(argc, argv, tests);

@@ -698,12 +698,12 @@ static void deleting(void **state)
 	/* Not beside a live owner. */
 	cl_client(&t.c, 6);
 	clop_init(&x);
-	mx_client_delete(t.c.n[6].client, "vm1", false, &x.op, t.c.now);
+	mx_client_delete(t.c.n[6].client, "vm1", NULL, false, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_ST_OWNED);
 	assert_non_null(strstr(x.err, "client105"));
 	cl_close(&t.c, &t.v);
 	clop_init(&x);
-	mx_client_delete(t.c.n[6].client, "vm1", false, &x.op, t.c.now);
+	mx_client_delete(t.c.n[6].client, "vm1", NULL, false, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 30 * MX_SEC), MX_OK);
 	for (int i = 0; i < 3; i++)
 		held += mx_store_stats(mx_server_store(t.c.n[i].server))->extents;
@@ -777,7 +777,7 @@ static void recovering(void **state)
 	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
 	mark_all(&t, 32, 0, 10);
 	clop_init(&x);
-	mx_client_recover(t.c.n[6].client, "vm1", &x.op, t.c.now);
+	mx_client_recover(t.c.n[6].client, "vm1", NULL, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_ST_INVALID);
 	/* Two of its three holders restart. */
 	for (u32 i = 0, n = 0; i < 3 && n < 2; i++, n++) {
@@ -797,7 +797,7 @@ static void recovering(void **state)
 	assert_non_null(strstr(mx_vol_error(t.v.v), "volume recover"));
 	mx_vol_free(t.v.v);
 	clop_init(&x);
-	mx_client_recover(t.c.n[7].client, "vm1", &x.op, t.c.now);
+	mx_client_recover(t.c.n[7].client, "vm1", NULL, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_OK);
 	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_OK);
 	for (u32 e = 0; e < 32; e++) {
