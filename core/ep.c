@@ -71,7 +71,10 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 	mx_random(ep, &ep->call_tag, sizeof ep->call_tag);
 	ep->reset_rate = ep->reject_rate = (struct mx_bucket){ .tokens = ANSWERS_BURST, .at = now };
 	ep->log_rate = (struct mx_bucket){ .tokens = 10, .at = now };
-	if (!make_tables(ep) || !mx_members_init(ep, now)) {
+	/* Not to be had later where memory is scattered, and without it nothing is answered. */
+	if (conf->accept)
+		ep->scratch = mx_alloc(ep, MX_CTL_BODY_MAX);
+	if ((conf->accept && !ep->scratch) || !make_tables(ep) || !mx_members_init(ep, now)) {
 		mx_ep_free(ep);
 		return NULL;
 	}

@@ -51,6 +51,12 @@ struct mx_key {
 	u8 key[32];
 	char volume[MX_NAME_MAX + 1];	/* VOLUME: which */
 };
+/* Keys must be gone, not only forgotten: the store cannot be left out. */
+static inline void mx_wipe(void *p, size_t n)
+{
+	memset(p, 0, n);
+	__asm__ __volatile__("" : : "r"(p) : "memory");
+}
 void mx_volume_key(u8 out[32], const u8 cluster[32], const char *volume);
 
 /* ---- sending ---- */

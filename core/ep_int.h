@@ -247,7 +247,7 @@ struct mx_ep {
 	struct mx_list icalls;
 	u32 nicalls, icall_bytes;
 	struct mx_timer icall_timer;
-	u8 *scratch;			/* MX_CTL_BODY_MAX, a reply being made; while calls come */
+	u8 *scratch;			/* MX_CTL_BODY_MAX, a reply being made; a client's only while calls come */
 	u32 call_tag;
 
 	/* members */
@@ -286,12 +286,6 @@ static inline void mx_release(struct mx_ep *ep, void *p, size_t n)
 	ep->bytes -= n;
 	ep->port->free(ep->port->ctx, p, n);
 }
-/* Keys must be gone, not only forgotten: the store cannot be left out. */
-static inline void mx_wipe(void *p, size_t n)
-{
-	memset(p, 0, n);
-	__asm__ __volatile__("" : : "r"(p) : "memory");
-}
 static inline void mx_random(struct mx_ep *ep, void *p, size_t n)
 {
 	ep->port->random(ep->port->ctx, p, n);
@@ -319,6 +313,7 @@ struct mx_peer *mx_peer_find_accepted(struct mx_ep *ep, const struct mx_addr *a,
 struct mx_peer *mx_peer_new(struct mx_ep *ep, const struct mx_addr *a, const struct mx_node *accepted,
 			    mx_ns now);
 void mx_peer_free(struct mx_peer *p, mx_ns now);
+void mx_peer_forget_key(struct mx_peer *p);
 bool mx_peer_make_room(struct mx_ep *ep, mx_ns now);
 void mx_peer_set_state(struct mx_peer *p, enum mx_peer_state st, bool reborn, mx_ns now);
 void mx_peer_ping(struct mx_peer *p, mx_ns now);

@@ -516,7 +516,7 @@ bool mx_pend_proved(struct mx_peer *p, mx_ns now)
 		}
 		*key = q->key;
 	} else {
-		mx_release(ep, p->key, sizeof *p->key);
+		mx_peer_forget_key(p);
 	}
 	p->key = key;
 	reborn = known && p->node.incarnation != q->node.incarnation;

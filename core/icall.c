@@ -64,8 +64,10 @@ void mx_icall_sweep(struct mx_timer *t, mx_ns now)
 		mx_timer_set(ep, t, mx_after(now, SWEEP));
 		return;
 	}
-	mx_release(ep, ep->scratch, MX_CTL_BODY_MAX);
-	ep->scratch = NULL;
+	if (!ep->conf.accept) {
+		mx_release(ep, ep->scratch, MX_CTL_BODY_MAX);
+		ep->scratch = NULL;
+	}
 }
 
 static void make_room(struct mx_peer *p, u32 bytes)

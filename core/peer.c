@@ -107,6 +107,14 @@ void mx_peer_drop_queues(struct mx_peer *p)
 	unlink_txms(&p->data);
 }
 
+void mx_peer_forget_key(struct mx_peer *p)
+{
+	if (p->key)
+		mx_wipe(p->key, sizeof *p->key);
+	mx_release(p->ep, p->key, sizeof *p->key);
+	p->key = NULL;
+}
+
 void mx_peer_free(struct mx_peer *p, mx_ns now)
 {
 	struct mx_ep *ep = p->ep;
@@ -130,9 +138,7 @@ void mx_peer_free(struct mx_peer *p, mx_ns now)
 	mx_pend_drop(p);
 	mx_sess_free(ep, p->cur);
 	mx_sess_free(ep, p->prev);
-	if (p->key)
-		mx_wipe(p->key, sizeof *p->key);
-	mx_release(ep, p->key, sizeof *p->key);
+	mx_peer_forget_key(p);
 	mx_release(ep, p, sizeof *p);
 }
 

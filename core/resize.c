@@ -164,13 +164,22 @@ void mx_resize_tick(struct mx_vol *v, mx_ns now)
 void mx_resize_edited(struct mx_vol *v, enum mx_status st, mx_ns now)
 {
 	struct mx_resize *z = v->resize;
+	char line[80];
+	struct mx_text t;
+	bool late;
 
 	if (!z || st != MX_OK)		/* not OK: it is edited again */
 		return;
 	v->size = z->size;
 	if (z->stage == SHRINK)
 		mx_map_resize(&v->map, v->c->port, extents_of(z->size));
+	late = !z->o;
 	end(v, MX_OK, NULL, now);
+	if (late) {	/* who asked was told of a timeout */
+		mx_text_init(&t, line, sizeof line);
+		mx_text_bytes(mx_text_str(&t, "its size was changed after all: "), v->size);
+		mx_vol_event(v, &t, now);
+	}
 }
 
 static void grow(struct mx_vol *v, mx_ns now)

@@ -375,6 +375,7 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 	if (!tables_new(s) || !jobs_new(s) || !ctl_set_aside(s))
 		goto err;
 	s->ep = mx_ep_new(port, &s->conf.ep, &server_ops, s, now);
+	mx_wipe(&s->conf.ep.key, sizeof s->conf.ep.key);	/* the endpoint has it */
 	if (!s->ep || !mx_care_init(s))
 		goto err;
 	charge_ep(s);

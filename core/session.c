@@ -197,6 +197,7 @@ void mx_hello_mac(u8 mac[32], const u8 key[32], const u8 *hello)
 
 	derive(k, key, "hello", 5);
 	mx_hmac_sha256(mac, k, 32, hello, MX_HELLO_MAC);
+	mx_wipe(k, sizeof k);
 }
 
 void mx_welcome_mac(u8 mac[32], const u8 prk[32], const u8 *welcome)
@@ -205,6 +206,7 @@ void mx_welcome_mac(u8 mac[32], const u8 prk[32], const u8 *welcome)
 
 	derive(k, prk, "welcome", 7);
 	mx_hmac_sha256(mac, k, 32, welcome, MX_WELCOME_MAC);
+	mx_wipe(k, sizeof k);
 }
 
 /* Suites this side may use, a bit each. */
