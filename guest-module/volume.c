@@ -73,9 +73,9 @@ static void request_end(struct mxk_after *a)
 	struct memx_request *r = container_of(a, struct memx_request, after);
 	struct memx_volume *v = r->vol;
 
-	trace_memx_request_done(v->name, r, ktime_get_ns() - r->since_ns);
+	trace_memx_request_done(v->name, r, mxk_now() - r->since_ns);
 	if (r->err == -ETIMEDOUT)
-		trace_memx_request_timeout(v->name, r, ktime_get_ns() - r->since_ns);
+		trace_memx_request_timeout(v->name, r, mxk_now() - r->since_ns);
 	r->done(r, r->err);
 	ended(v);
 }
@@ -224,7 +224,7 @@ static int make_client(struct memx_volume *v, const struct memx_volume_conf *c)
 		.fail_after = c->fail_after_ms * MX_MS,
 		.open_timeout = (c->timeout_ms ?: OPEN_MS) * MX_MS,
 	};
-	mx_ns now = ktime_get_ns();
+	mx_ns now = mxk_now();
 
 	memx_pages_port(&v->node.port);
 	v->node.buf = &memx_pages_ops;

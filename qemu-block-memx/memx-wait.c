@@ -44,6 +44,15 @@ void memx_wait_finish(MemxWait *w, enum mx_status status, const char *error)
 		qatomic_store_release(&w->done, true);
 }
 
+/* QEMU's clock stands still while the host is suspended, the client's does not. */
+static int64_t on_qemu_clock(mx_ns at)
+{
+	mx_ns now = memx_now(), left = at > now ? at - now : 0;
+	int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+
+	return left < (mx_ns)(INT64_MAX - start) ? start + (int64_t)left : INT64_MAX;
+}
+
 /* Lock held. Sees to it that the client is called at its deadline. */
 static void rearm(BDRVMemxState *s)
 {
@@ -53,7 +62,7 @@ static void rearm(BDRVMemxState *s)
 	 * Deadlines move with each request, and moving a timer is not free. */
 	if (s->timer && deadline < s->armed) {
 		s->armed = deadline;
-		timer_mod_ns(s->timer, MIN(deadline, (mx_ns)INT64_MAX));
+		timer_mod_ns(s->timer, on_qemu_clock(deadline));
 	}
 }
 

@@ -91,7 +91,7 @@ static int make_core(struct server *s, const struct host_conf *c, struct mx_serv
 	conf->ep.node = s->id;
 	mxk_conf_ep(&s->node, &conf->ep);
 	conf->store.ceiling = s->memory;
-	s->core = mx_server_new(&s->node.port, conf, ktime_get_ns());
+	s->core = mx_server_new(&s->node.port, conf, mxk_now());
 	if (!s->core)
 		return -ENOMEM;
 	s->node.ep = mx_server_ep(s->core);

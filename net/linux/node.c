@@ -17,7 +17,7 @@
 mx_ns mxk_enter(struct mxk_node *n)
 {
 	spin_lock_bh(&n->lock);
-	return ktime_get_ns();
+	return mxk_now();
 }
 EXPORT_SYMBOL_GPL(mxk_enter);
 
@@ -276,7 +276,7 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	n->serve = c->serve;
 	n->armed = MX_NEVER;
 	n->net = &init_net;
-	hrtimer_init(&n->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
+	hrtimer_init(&n->timer, CLOCK_BOOTTIME, HRTIMER_MODE_ABS_SOFT);
 	n->timer.function = timer_fn;
 	mxk_port_init(n);
 	n->rx_buf = vmalloc(MX_DGRAM_MAX);

@@ -166,6 +166,12 @@ void mxk_stop(struct mxk_node *n);
 /* After the server or client was freed. */
 void mxk_exit(struct mxk_node *n);
 
+/* Goes on while the machine is suspended, as the leases of others do. */
+static inline mx_ns mxk_now(void)
+{
+	return ktime_get_boottime_ns();
+}
+
 mx_ns mxk_enter(struct mxk_node *n);
 void mxk_leave(struct mxk_node *n, mx_ns now);
 /* Drops the lock and nothing else: an mxk_enter and mxk_leave follow soon. */

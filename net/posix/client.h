@@ -33,7 +33,7 @@ struct memx_opts {
 struct memx *memx_new(const struct memx_opts *o, char **err);
 void memx_free(struct memx *m);
 struct mx_client *memx_core(struct memx *m);
-mx_ns memx_now(void);			/* CLOCK_MONOTONIC */
+mx_ns memx_now(void);			/* CLOCK_BOOTTIME */
 
 /* Event loop integration: when any fd is readable, or memx_deadline() is
  * reached, call memx_process(). After submits call memx_flush() once. */

@@ -29,7 +29,7 @@ mx_ns mxp_now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_BOOTTIME, &t);
 	return (mx_ns)t.tv_sec * MX_SEC + (mx_ns)t.tv_nsec;
 }
 

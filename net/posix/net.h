@@ -204,7 +204,7 @@ void mxp_flush(struct mxp_net *n, mx_ns now);
 /* What every program gives the core: memory from malloc, random bytes from the kernel. */
 void mxp_port_init(struct mx_port *port, void *ctx);
 void mxp_random(void *ctx, void *buf, size_t len);
-mx_ns mxp_now(void);			/* CLOCK_MONOTONIC */
+mx_ns mxp_now(void);			/* CLOCK_BOOTTIME: leases go on while suspended */
 /* Sockets marked ready -> endpoint, timers, sends. Returns datagrams received. */
 unsigned mxp_step(struct mxp_net *n);
 /* Until something may be read or @until: polls, then sleeps. Marks what is ready. */
