@@ -4,6 +4,7 @@
 #include <linux/dmi.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/suspend.h>
 #include <linux/slab.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
@@ -46,14 +47,69 @@ static void arm(struct mxk_node *n)
 /* WQ_MEM_RECLAIM: swapped pages may wait for it. */
 static struct workqueue_struct *go_on_wq;
 
+/*
+ * Between the making of a hibernation image and its writing the network works again:
+ * what is acknowledged then is not in the image, and a machine that resumes from it
+ * would go on, under the same incarnation, with a store, with promises and with
+ * packet numbers of before. So there is no image with a node in it.
+ */
+static DEFINE_MUTEX(nodes_lock);
+static unsigned int nodes;
+static bool hibernating;
+
+static int pm_event(struct notifier_block *b, unsigned long what, void *unused)
+{
+	int rc = 0;
+
+	mutex_lock(&nodes_lock);
+	if (what == PM_HIBERNATION_PREPARE && nodes) {
+		pr_err("hibernation is refused: detach the volumes and stop the server first\n");
+		rc = -EBUSY;
+	} else if (what == PM_HIBERNATION_PREPARE || what == PM_POST_HIBERNATION) {
+		hibernating = what == PM_HIBERNATION_PREPARE;
+	}
+	mutex_unlock(&nodes_lock);
+	return notifier_from_errno(rc);
+}
+
+static struct notifier_block pm_events = { .notifier_call = pm_event };
+
+static int count_node(void)
+{
+	int rc = 0;
+
+	mutex_lock(&nodes_lock);
+	if (hibernating)
+		rc = -EBUSY;
+	else
+		nodes++;
+	mutex_unlock(&nodes_lock);
+	return rc;
+}
+
+static void uncount_node(void)
+{
+	mutex_lock(&nodes_lock);
+	nodes--;
+	mutex_unlock(&nodes_lock);
+}
+
 int mxk_node_init(void)
 {
+	int rc;
+
 	go_on_wq = alloc_workqueue("memx_fpu", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
-	return go_on_wq ? 0 : -ENOMEM;
+	if (!go_on_wq)
+		return -ENOMEM;
+	rc = register_pm_notifier(&pm_events);
+	if (rc)
+		destroy_workqueue(go_on_wq);
+	return rc;
 }
 
 void mxk_node_exit(void)
 {
+	unregister_pm_notifier(&pm_events);
 	destroy_workqueue(go_on_wq);
 }
 
@@ -261,6 +317,8 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 {
 	int rc = may_serve(c);
 
+	if (!rc)
+		rc = count_node();
 	if (rc)
 		return rc;
 	memset(n, 0, sizeof(*n));
@@ -279,9 +337,10 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	hrtimer_init(&n->timer, CLOCK_BOOTTIME, HRTIMER_MODE_ABS_SOFT);
 	n->timer.function = timer_fn;
 	mxk_port_init(n);
+	rc = -ENOMEM;
 	n->rx_buf = vmalloc(MX_DGRAM_MAX);
 	if (!n->rx_buf)
-		return -ENOMEM;
+		goto err_buf;
 	rc = mxk_heads_init(n);
 	if (rc)
 		goto err_heads;
@@ -303,6 +362,8 @@ err_routes:
 	mxk_heads_exit(n);
 err_heads:
 	vfree(n->rx_buf);
+err_buf:
+	uncount_node();
 	return rc;
 }
 EXPORT_SYMBOL_GPL(mxk_init);
@@ -358,6 +419,7 @@ void mxk_exit(struct mxk_node *n)
 	mxk_routes_exit(n);
 	mxk_heads_exit(n);
 	vfree(n->rx_buf);
+	uncount_node();
 }
 EXPORT_SYMBOL_GPL(mxk_exit);
 
