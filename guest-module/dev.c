@@ -43,14 +43,28 @@ int memx_attach_add_server(struct memx_attach *a, const char *text)
 
 /* ---- the list ---- */
 
+static atomic_t ndevs = ATOMIC_INIT(0);
+
 static void dev_free(struct kref *ref)
 {
 	kfree(container_of(ref, struct memx_dev, ref));
+	if (atomic_dec_and_test(&ndevs))
+		wake_up_var(&ndevs);
 }
 
 void memx_dev_put(struct memx_dev *d)
 {
 	kref_put(&d->ref, dev_free);
+}
+
+bool memx_devs_any(void)
+{
+	bool any;
+
+	mutex_lock(&memx_lock);
+	any = !list_empty(&memx_devs);
+	mutex_unlock(&memx_lock);
+	return any;
 }
 
 static struct memx_dev *find(const char *volume, const char *device)
@@ -114,6 +128,7 @@ int memx_dev_new(const struct memx_attach *a, struct memx_dev **dp)
 	d->read_only = a->conf.read_only;
 	mutex_lock(&memx_lock);
 	if (!find(d->name, NULL)) {
+		atomic_inc(&ndevs);
 		list_add_tail(&d->node, &memx_devs);
 		kref_get(&d->ref);
 		mutex_unlock(&memx_lock);
@@ -368,11 +383,13 @@ void memx_dev_detach_all(void)
 			kref_get(&d->ref);
 		mutex_unlock(&memx_lock);
 		if (!d)
-			return;
+			break;
 		if (memx_dev_detach(d, false, why, sizeof(why)))
 			memx_dev_detach(d, true, why, sizeof(why));
 		memx_dev_put(d);
 	}
+	/* Who closes a disk's last file lets the module go before the disk. */
+	wait_var_event(&ndevs, !atomic_read(&ndevs));
 }
 
 /* ---- changing the size ---- */

@@ -99,8 +99,9 @@ static int make_tags(struct memx_dev *d)
 	d->tags.queue_depth = DEPTH;
 	d->tags.numa_node = NUMA_NO_NODE;
 	d->tags.cmd_size = sizeof(struct memx_request);
-	d->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
-	d->tags.driver_data = d;
+	/* Stacking: no request needs an interrupt of the CPU it came from, so a CPU that goes
+	 * offline need not wait for those of silent servers. */
+	d->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT | BLK_MQ_F_STACKING;
 	rc = blk_mq_alloc_tag_set(&d->tags);
 	d->queues = d->tags.nr_hw_queues;	/* no more than there are CPUs */
 	return rc;

@@ -88,17 +88,22 @@ static int attach_by_params(void)
 	return rc;
 }
 
+/* memxctl is served before: what waits for silent servers is ended by its detach --force. */
 static int __init memx_init(void)
 {
-	int rc = *volume ? attach_by_params() : 0;
+	int rc = memx_netlink_init();
 
-	if (rc)
+	if (rc || !*volume)
 		return rc;
-	rc = memx_netlink_init();
-	if (!rc || !*volume)
+	rc = attach_by_params();
+	if (!rc)
+		return 0;
+	memx_netlink_exit();
+	if (!memx_devs_any())
 		return rc;
-	/* Somebody may have opened the device: the module has to stay. */
-	pr_err("memxctl cannot be served: error %d; unloading the module detaches the volume\n", rc);
+	/* Meanwhile another was attached, which may be open: the module has to stay. */
+	if (memx_netlink_init())
+		pr_err("memxctl cannot be served; unloading the module detaches all volumes\n");
 	return 0;
 }
 
