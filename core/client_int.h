@@ -467,6 +467,7 @@ void mx_io_put(struct mx_io *io);
 void mx_part_end(struct mx_io *io, enum mx_status st, mx_ns now);
 void mx_part_finish(struct mx_io *io, enum mx_status st);	/* of no list and no act any more */
 bool mx_vol_policy(struct mx_vol *v, mx_ns now);	/* fail_after */
+void mx_vol_policy_soon(struct mx_vol *v, mx_ns now);
 /* Has its silence already cost a request? Then others do not wait for it. */
 bool mx_given_up(const struct mx_vs *s);
 

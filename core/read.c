@@ -166,4 +166,5 @@ void mx_vol_blkstat(struct mx_vol *v, struct mx_blkstat_req *r, mx_ns now)
 	else
 		mx_list_add_tail(&v->statq, &r->node);
 	mx_client_kick(v->c, now);
+	mx_vol_policy_soon(v, now);
 }

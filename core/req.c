@@ -183,8 +183,6 @@ static void count(struct mx_vol *v, const struct mx_req *r)
 	}
 }
 
-static bool unknown_given_up(const struct mx_vol *v);
-
 static enum mx_status refuse(const struct mx_vol *v, const struct mx_req *r)
 {
 	if (v->fail)
@@ -219,8 +217,7 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 	}
 	if (!mx_list_empty(&v->c->done))
 		mx_client_kick(v->c, now);
-	if (v->conf.fail_after)
-		mx_vol_tick_at(v, unknown_given_up(v) ? now : now + POLICY_EARLY);
+	mx_vol_policy_soon(v, now);
 }
 
 /* ---- ending ---- */
@@ -328,6 +325,13 @@ bool mx_given_up(const struct mx_vs *s)
 static bool unknown_given_up(const struct mx_vol *v)
 {
 	return v->gave_up && v->gave_up == last_unknown(v);
+}
+
+/* A request came: the policy looks at it in time. */
+void mx_vol_policy_soon(struct mx_vol *v, mx_ns now)
+{
+	if (v->conf.fail_after)
+		mx_vol_tick_at(v, unknown_given_up(v) ? now : now + POLICY_EARLY);
 }
 
 /* Whose silence @io waits for: where it is noted, with its last sign in *sign. NULL:
