@@ -372,6 +372,8 @@ static bool overdue(struct mx_vol *v, const struct mx_io *io, mx_ns now)
 		return false;
 	if (noted)
 		t = io->state == MX_IO_UNKNOWN ? mx_max_u64(t, sign) : sign;
+	else if (io->state == MX_IO_BIT && !mx_vol_lease_ok(v, now))
+		t = io->sent;	/* the holders are silent, who would set it */
 	else if (io->state != MX_IO_WAIT || !io->act->hold)
 		return false;	/* waits for another, whose time will come */
 	if (now <= t || now - t < patience)
