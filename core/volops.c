@@ -580,13 +580,12 @@ static bool list_add(struct mx_opctx *x, const struct mx_list_entry *e)
 static void list_reply(struct mx_opctx *x, struct mx_ask *a, const u8 *body, u32 len, mx_ns now)
 {
 	struct mx_list_entry e;
-	u32 n, more;
+	u32 n, i;
 
 	if (a->st != MX_OK || len < 8)
 		return;
-	n = mx_ld32(body);
-	more = mx_ld32(body + 4);
-	for (u32 i = 0; i < n && len - 8 >= (i + 1) * MX_LIST_ENTRY_WIRE; i++) {
+	n = mx_min_u32(mx_ld32(body), (len - 8) / MX_LIST_ENTRY_WIRE);
+	for (i = 0; i < n; i++) {
 		if (!mx_list_entry_decode(body + 8 + i * MX_LIST_ENTRY_WIRE, MX_LIST_ENTRY_WIRE, &e))
 			return;
 		if (!list_add(x, &e)) {
@@ -594,9 +593,11 @@ static void list_reply(struct mx_opctx *x, struct mx_ask *a, const u8 *body, u32
 			return;
 		}
 	}
-	if (!n || !more)
+	/* There are more: after the last one, whose uuid is the request. If they come in
+	 * order, that ends. */
+	if (!n || !mx_ld32(body + 4) || memcmp(e.uuid, a->body, MX_UUID) <= 0)
 		return;
-	memcpy(a->body, e.uuid, MX_UUID);	/* the request is the uuid to go on after */
+	memcpy(a->body, e.uuid, MX_UUID);
 	mx_ask_again(a, now);
 }
 

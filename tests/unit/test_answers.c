@@ -7,7 +7,45 @@
 #include "three.h"
 #include "core/client_int.h"
 
+#define CLIENT	5
+
 static struct three t;
+
+/* ---- answers changed on their way ---- */
+
+static struct {
+	u16 op;			/* replies to it */
+	u32 seen;
+	void (*change)(u8 *body, u32 *len);
+} tapped;
+
+/* Each in a datagram of its own, in one fragment: so it is on an idle network. */
+static bool tap(struct cl *c, struct dgram *d, int from)
+{
+	u32 len, heads = mx_ld16(d->data + 4);
+	u8 *head = d->data + MX_OUTER, *body = head + MX_CTL_HEAD;
+
+	if (!c->n[from].server || d->data[1] != MX_KIND_PLAIN || heads != MX_CTL_HEAD ||
+	    mx_ld16(head) != MX_REPLY || mx_ld16(head + 16) != tapped.op)
+		return true;
+	tapped.seen++;
+	len = mx_ld32(head + 4);
+	tapped.change(body, &len);
+	mx_st32(head + 4, len);
+	mx_st32(head + 20, len);
+	mx_st32(head + 28, mx_crc32c(0xffffffffu, body, len));
+	mx_outer_seal_crc(d->data, heads);
+	d->len = MX_OUTER + heads + len;
+	return true;
+}
+
+static void tap_replies(u16 op, void (*change)(u8 *body, u32 *len))
+{
+	tapped.op = op;
+	tapped.seen = 0;
+	tapped.change = change;
+	t.c.tap = tap;
+}
 
 /* ---- tests ---- */
 
@@ -88,11 +126,73 @@ static void write_whose_bit_is_never_set_ends(void **state)
 	three_down(&t);
 }
 
+static u32 entries;
+
+static void entry(void *user, const struct mx_list_entry *e)
+{
+	(void)user;
+	(void)e;
+	entries++;
+}
+
+static void said_but_not_there(u8 *body, u32 *len)
+{
+	mx_st32(body, 1);
+	mx_st32(body + 4, 1);
+	*len = 8;
+}
+
+static void same_again(u8 *body, u32 *len)
+{
+	static u8 first[4096];
+	static u32 first_len;
+
+	if (tapped.seen == 1) {
+		first_len = *len;
+		memcpy(first, body, *len);
+	}
+	*len = first_len;
+	memcpy(body, first, first_len);
+	mx_st32(body + 4, 1);
+}
+
+static void list(void (*change)(u8 *body, u32 *len), u32 want, u32 replies)
+{
+	struct clop x;
+
+	three_up(&t, 2, 64, 8 << 20, NULL);
+	tap_replies(MX_OP_LIST, change);
+	clop_init(&x);
+	entries = 0;
+	mx_client_list(t.c.n[CLIENT].client, entry, &x.op, t.c.now);
+	assert_int_equal(clop_wait(&t.c, &x, 70 * MX_SEC), MX_OK);
+	assert_int_equal(entries, want);
+	assert_int_equal(tapped.seen, replies);
+	t.c.tap = NULL;
+	three_down(&t);
+}
+
+/* "One entry, and there are more", without the entry: there is none to go on after. */
+static void list_without_its_entry(void **state)
+{
+	(void)state;
+	list(said_but_not_there, 0, 3);
+}
+
+/* Asked for what comes after the last, each server has that one once more. */
+static void list_that_never_ends(void **state)
+{
+	(void)state;
+	list(same_again, 1, 6);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(block_status_of_the_dead_ends),
 		cmocka_unit_test(write_whose_bit_is_never_set_ends),
+		cmocka_unit_test(list_without_its_entry),
+		cmocka_unit_test(list_that_never_ends),
 	};
 
 	return unit_main(argc, argv, tests);
