@@ -369,19 +369,19 @@ static unsigned deliver_raw(struct mxp_net *n, unsigned k, mx_ns now)
 	struct mxp_rx *rx = n->rx;
 	const union mxp_sockaddr *name = &rx->names[k];
 	u8 *p = rx->iov[k].iov_base;
-	u32 len = rx->msgs[k].msg_len, told;
+	u32 len = rx->msgs[k].msg_len;
 	struct mx_addr from;
 
-	if (rx->msgs[k].msg_hdr.msg_flags & MSG_TRUNC || len < MXP_RAW_HEAD)
+	if (rx->msgs[k].msg_hdr.msg_flags & MSG_TRUNC)
 		return 0;
 	if (name->ll.sll_pkttype != PACKET_HOST && name->ll.sll_pkttype != PACKET_BROADCAST &&
 	    name->ll.sll_pkttype != PACKET_MULTICAST)
 		return 0;
-	told = mx_ld16(p);
-	if (told > len - MXP_RAW_HEAD || !mxp_addr_from_sock(name, &from))
+	p = mxp_raw_dgram(p, &len);
+	if (!p || !mxp_addr_from_sock(name, &from))
 		return 0;
 	mxp_net_localise(n, &from);
-	hand_over(n, now, &from, p + MXP_RAW_HEAD, told);
+	hand_over(n, now, &from, p, len);
 	return 1;
 }
 

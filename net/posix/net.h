@@ -174,6 +174,9 @@ int mxp_mcast_join(struct mxp_net *n, u32 ifindex, const char *ifname, u16 port,
 bool mxp_mcast_addr(const struct mxp_net *n, u32 ifindex, u16 port, struct mx_addr *group);
 /* Raw Ethernet on an interface; EPERM is explained in *err. */
 int mxp_raw_open(struct mxp_net *n, u32 ifindex, const char *ifname, unsigned buffer, char **err);
+/* The datagram in a frame's *@len bytes, which may be padded, and its length to *@len;
+ * NULL: there is none. */
+u8 *mxp_raw_dgram(u8 *frame, u32 *len);
 /* ff:ff:ff:ff:ff:ff on it. */
 void mxp_raw_broadcast(u32 ifindex, struct mx_addr *a);
 /* An address as it is known inside this endpoint: without the scope that is

@@ -100,6 +100,16 @@ int mxp_raw_open(struct mxp_net *n, u32 ifindex, const char *ifname, unsigned bu
 	return 0;
 }
 
+u8 *mxp_raw_dgram(u8 *frame, u32 *len)
+{
+	u32 told = *len < MXP_RAW_HEAD ? 0 : mx_ld16(frame);
+
+	if (*len < MXP_RAW_HEAD || told > *len - MXP_RAW_HEAD)
+		return NULL;
+	*len = told;
+	return frame + MXP_RAW_HEAD;
+}
+
 void mxp_raw_broadcast(u32 ifindex, struct mx_addr *a)
 {
 	memset(a, 0, sizeof *a);

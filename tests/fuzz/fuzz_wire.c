@@ -2,10 +2,12 @@
 /*
  * The wire format: no datagram is read out of bounds, and what decodes encodes
  * to something that decodes to the same. The first two bytes choose the heads'
- * length, so that the fuzzer need not find it.
+ * length, so that the fuzzer need not find it. The same bytes as a raw Ethernet
+ * frame: its datagram lies within.
  */
 #include <stdlib.h>
 #include "core/wire.h"
+#include "net/posix/net.h"
 
 static void need(int ok)
 {
@@ -117,6 +119,18 @@ static void one(const u8 *p, const struct mx_head *h)
 	AGAIN_BYTES(mx_announce, mx_announce, MX_ANNOUNCE_MAC, 156u, 4);
 }
 
+static void frame(u8 *p, u32 len)
+{
+	u32 n = len;
+	u8 *d = mxp_raw_dgram(p, &n);
+
+	need(!d == (len < MXP_RAW_HEAD || mx_ld16(p) > len - MXP_RAW_HEAD));
+	if (!d)
+		return;
+	need(n == mx_ld16(p) && d >= p + MXP_RAW_HEAD && d + n <= p + len);
+	need(mx_crc32c(0, d, n) == mx_crc32c(0, p + MXP_RAW_HEAD, n));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -134,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Exactly sized, so that one byte too many is seen. */
 	copy = malloc(len ? len : 1);
 	memcpy(copy, data + 2, len);
+	frame(copy, len);
 	mx_outer_decode(copy, len, &o);
 	if (heads <= len && mx_walk_init(&w, copy, heads, len - heads) == MX_RJ_NONE) {
 		while (mx_walk_next(&w, &h, &head, &off)) {
