@@ -133,12 +133,18 @@ sim: $(B)/sim
 	$(B)/sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS) -j 2)
 
 # ---- fuzzers ----
-FUZZSRC := $(CORE) $(POSIX)
-$(B)/fuzz/%: tests/fuzz/%.c $(FUZZSRC) $(wildcard core/*.h net/posix/*.h) | deps-build deps-fuzz
+FUZZ_C   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZOBJ  := $(patsubst %.c,$(B)/fuzz-obj/%.o,$(CORE) $(POSIX))
+$(B)/fuzz-obj/%.o: %.c | deps-build deps-fuzz
 	@mkdir -p $(@D)
 	@echo "  FUZZ CC $<"
-	@$(CLANG) -std=gnu11 -I. -DMEMX_VERSION='"$(VERSION)"' -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o $@ $< $(FUZZSRC) $(GCRYPT)
+	@$(CLANG) $(STD) $(FUZZ_C) -fsanitize=fuzzer-no-link $(EXTRA_C) -MMD -MP -c -o $@ $<
+$(B)/fuzz-obj/tests/fuzz/fuzz_inspect.o: EXTRA_C = $(GLIB_C)
+$(B)/fuzz/fuzz_inspect: EXTRA_L = $(GLIB_L)
+$(B)/fuzz/%: $(B)/fuzz-obj/tests/fuzz/%.o $(FUZZOBJ)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CLANG) $(FUZZ_C) -fsanitize=fuzzer -o $@ $^ $(EXTRA_L) $(GCRYPT)
 fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
 	@tests/fuzz/run $(TIME) $^
 
