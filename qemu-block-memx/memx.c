@@ -7,11 +7,12 @@
  * for the library, memx-options.c what the options are, memx-create.c how a volume
  * is made.
  *
- * Ownership. A volume has one owner, the client that may write it. A node takes
- * it when it is opened for writing, unless the guest runs elsewhere
- * (BDRV_O_INACTIVE): then with .bdrv_co_invalidate_cache, and gives it back with
- * .bdrv_inactivate. QEMU does not keep two processes from both being told to
- * activate: the servers do, by the epoch that is taken with the ownership.
+ * Ownership. A volume has one owner, the client that may read or write it: one
+ * that only reads owns it as well. A node takes it when it is opened, unless the
+ * guest runs elsewhere (BDRV_O_INACTIVE): then with .bdrv_co_invalidate_cache,
+ * and gives it back with .bdrv_inactivate. QEMU does not keep two processes from
+ * both being told to activate: the servers do, by the epoch that is taken with
+ * the ownership.
  */
 #include "memx-compat.h"
 #include "qapi/error.h"
@@ -323,7 +324,7 @@ static int memx_open(BlockDriverState *bs, QDict *options, int flags, Error **er
 	s = memx_state_init(bs, g_steal_pointer(&opts), client,
 			    flags & BDRV_O_NO_IO ? MEMX_INFO : MEMX_STANDBY);
 
-	if ((flags & BDRV_O_NO_IO) || ((flags & BDRV_O_INACTIVE) && (flags & BDRV_O_RDWR)))
+	if (flags & (BDRV_O_NO_IO | BDRV_O_INACTIVE))
 		ret = memx_look_up(s, errp);
 	else
 		ret = memx_take(s, !(flags & BDRV_O_RDWR), errp);
@@ -627,8 +628,7 @@ static int memx_inactivate(BlockDriverState *bs)
 {
 	BDRVMemxState *s = bs->opaque;
 
-	/* A reader owns nothing that the other side could want. */
-	if (s->state == MEMX_ACTIVE && !s->vol_read_only) {
+	if (s->state == MEMX_ACTIVE) {
 		memx_release(s);
 	} else if (s->state == MEMX_LOST) {
 		QEMU_LOCK_GUARD(&s->lock);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Live migration between two QEMUs of this machine, with a disk on a volume each way
-# round: who owns the volume when, and what is said when it cannot be had.
+# Live migration between two QEMUs of this machine, with a disk and a read-only disk
+# on volumes, each way round: who owns the volumes when, and what is said when one
+# cannot be had.
 set -eu
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib-qmp.sh"
@@ -24,7 +25,9 @@ vm_start() {
 		-display none -machine pc,accel=tcg -m 64 -name "$name" \
 		-qmp "unix:$work/$name.qmp,server=on,wait=off" \
 		-drive "if=none,id=d0,format=raw,file=memx:$volume" \
-		-device virtio-blk-pci,drive=d0 "$@"
+		-device virtio-blk-pci,drive=d0 \
+		-drive "if=none,id=r0,format=raw,readonly=on,file=memx:base" \
+		-device virtio-blk-pci,drive=r0 "$@"
 }
 
 status_is() {
@@ -62,18 +65,23 @@ pid_of() {
 
 pool_start 2
 export MEMX_SERVERS=$pool_seeds
-for name in m1 m2 m3; do pool_volume $name 64M; done
+for name in m1 m2 m3 base; do pool_volume $name 64M; done
+check "the read-only disk's data" "$pool_launcher" qemu-io -f raw -c "write -P 9 0 1M" memx:base
 
 # ---- there and back ----
 try "source starts" vm_start a m1
 check "writes" qmp_io a d0 "write -P 1 0 1M"
 try "destination starts beside it" vm_start b m1 -incoming "unix:$work/b.mig"
 check "the source is the owner still" owned_by m1 "$(pid_of a)"
+check "... of what it only reads too" owned_by base "$(pid_of a)"
+check "... can read it" qmp_io a r0 "read -P 9 0 1M"
 check "... and can write" qmp_io a d0 "write -P 2 1M 1M"
 check "migrate" qmp a migrate "{\"uri\":\"unix:$work/b.mig\"}"
 check "... completes" migration_is a completed
 check "the destination runs" status_is b running
 check "... owns the volume" owned_by m1 "$(pid_of b)"
+check "... and the read-only one" owned_by base "$(pid_of b)"
+check "... reads that" qmp_io b r0 "read -P 9 0 1M"
 check "... reads what was written" qmp_io b d0 "read -P 2 1M 1M"
 check "... writes" qmp_io b d0 "write -P 3 2M 1M"
 try "the source ends" qmp_end a
@@ -82,6 +90,7 @@ check "migrate back" qmp b migrate "{\"uri\":\"unix:$work/c.mig\"}"
 check "... completes" migration_is b completed
 check "... runs" status_is c running
 check "... has all of it" qmp_io c d0 "read -P 3 2M 1M"
+check "... and of the read-only one" qmp_io c r0 "read -P 9 0 1M"
 try "ends" qmp_end b
 try "ends" qmp_end c
 
@@ -101,6 +110,8 @@ check "... fails" migration_is a failed
 check "the source runs again" status_is a running
 check "... writes" qmp_io a d0 "write -P 5 1M 1M"
 check "... owns the volume" owned_by m2 "$(pid_of a)"
+check "... owns the read-only one" owned_by base "$(pid_of a)"
+check "... which it reads" qmp_io a r0 "read -P 9 0 1M"
 try "ends" qmp_end b || :
 try "ends" qmp_end a
 
@@ -117,8 +128,12 @@ check "the source, continued all the same, cannot write" refuses "write failed" 
 check "... and is still there" qmp a query-status
 check "the destination's data stands" qmp_io b d0 "read -P 6 0 1M"
 check "... and it can write" qmp_io b d0 "write -P 8 0 1M"
+check "the source cannot read what the destination has to read" refuses "read failed" \
+	qmp_io a r0 "read 0 1M"
+check "... which can" qmp_io b r0 "read -P 9 0 1M"
 try "the destination ends" qmp_end b
 sleep 1.2
 check "now the source can" qmp_io a d0 "read -P 8 0 1M"
+check "... and read the other" qmp_io a r0 "read -P 9 0 1M"
 try "ends" qmp_end a
 tap_done
