@@ -7,6 +7,8 @@
 #   qmp_start NAME COMMAND...    a QEMU program with "-qmp"-like socket $work/NAME.qmp
 #   qmp NAME EXECUTE [ARGUMENTS] one command: prints its answer's "return" (compact
 #                                JSON), or fails with its error's text
+#   hmp NAME WORDS               one command of the human monitor: prints what it says,
+#                                fails when that is an error
 #   qmp_io NAME NODE COMMAND     qemu-io on a node, by the human monitor
 #   qmp_event NAME EVENT SECONDS waits until the log has that event
 #   qmp_end NAME                 quits it and waits
@@ -84,12 +86,16 @@ qmp() {
 	jq -c .return <<<"$answer"
 }
 
+# The human monitor has no status: what failed is told by its words.
 hmp() {
 	local name=$1 answer
 	shift
 	answer=$(qmp "$name" human-monitor-command \
 		"$(jq -cn --arg c "$*" '{"command-line": $c}')") || { echo "$answer" && return 1; }
-	jq -r . <<<"$answer" | tr -d '\r'
+	answer=$(jq -r . <<<"$answer" | tr -d '\r')
+	echo "$answer"
+	! grep -qE "^Error|^unknown command|'commit' error|^Device '.*' (not found|has no medium)" \
+		<<<"$answer"
 }
 
 # qemu-io's words go to QEMU's standard output, which is the log (and must be line
