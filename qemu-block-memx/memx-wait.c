@@ -53,17 +53,20 @@ static int64_t on_qemu_clock(mx_ns at)
 	return left < (mx_ns)(INT64_MAX - start) ? start + (int64_t)left : INT64_MAX;
 }
 
-/* Lock held. Sees to it that the client is called at its deadline. */
-static void rearm(BDRVMemxState *s)
+/* Lock held. An earlier alarm stays as it is: it finds nothing to do and comes back
+ * to rearm(). Deadlines move with each request, and moving a timer is not free. */
+static void alarm_at(BDRVMemxState *s, mx_ns deadline)
 {
-	mx_ns deadline = MIN(memx_deadline(s->client), s->give_up_at);
-
-	/* An earlier alarm stays as it is: it finds nothing to do and comes back here.
-	 * Deadlines move with each request, and moving a timer is not free. */
 	if (s->timer && deadline < s->armed) {
 		s->armed = deadline;
 		timer_mod_ns(s->timer, on_qemu_clock(deadline));
 	}
+}
+
+/* Lock held. Sees to it that the client is called at its deadline. */
+static void rearm(BDRVMemxState *s)
+{
+	alarm_at(s, MIN(memx_deadline(s->client), s->give_up_at));
 }
 
 static void flush(void *opaque)
@@ -128,16 +131,22 @@ static void flush_bh(void *opaque)
 	flush(s);
 }
 
+/* Lock held. memx_process() completes them, and the home thread wakes who waits. */
+static void end_waiting(BDRVMemxState *s, enum mx_status status, const char *why)
+{
+	if (!s->vol || !s->inflight)
+		return;
+	warn_report("memx: volume '%s': giving up %u requests that wait for servers, %s",
+		    s->opts->volume, s->inflight, why);
+	mx_vol_abort(s->vol, status, memx_now());
+}
+
 /* Lock held. */
 static void give_up(BDRVMemxState *s)
 {
 	s->give_up_at = MX_NEVER;
 	s->given_up = true;
-	if (s->vol && s->inflight) {
-		warn_report("memx: volume '%s': giving up %u requests that wait for servers, "
-			    "to exit", s->opts->volume, s->inflight);
-		mx_vol_abort(s->vol, MX_ST_TIMEOUT, memx_now());
-	}
+	end_waiting(s, MX_ST_TIMEOUT, "to exit");
 }
 
 void memx_give_up_at(BDRVMemxState *s, mx_ns at)
@@ -145,6 +154,13 @@ void memx_give_up_at(BDRVMemxState *s, mx_ns at)
 	QEMU_LOCK_GUARD(&s->lock);
 	s->give_up_at = at;
 	rearm(s);
+}
+
+void memx_cancel_in_flight(BDRVMemxState *s)
+{
+	QEMU_LOCK_GUARD(&s->lock);
+	end_waiting(s, MX_ST_CANCELLED, "as their job is cancelled");
+	alarm_at(s, memx_now());
 }
 
 /* Home thread, after memx_process(): wakes whom it answered, and sends what those

@@ -108,6 +108,7 @@ static void memx_status_done(struct mx_blkstat_req *core, enum mx_status status)
 {
 	MemxStatusRequest *r = container_of(core, MemxStatusRequest, req);
 
+	r->wait.s->inflight--;
 	memx_wait_finish(&r->wait, status, NULL);
 }
 
@@ -541,6 +542,7 @@ static int coroutine_fn memx_co_status_run(BDRVMemxState *s, int64_t offset, uin
 
 	memx_wait_init(&r.wait, s);
 	WITH_QEMU_LOCK_GUARD(&s->lock) {
+		qatomic_set(&s->inflight, s->inflight + 1);
 		mx_vol_blkstat(s->vol, &r.req, memx_now());
 	}
 	memx_kick(s);
@@ -620,6 +622,12 @@ static void memx_refresh_filename(BlockDriverState *bs)
 	g_autofree char *name = memx_options_filename(s->opts, sizeof(bs->exact_filename));
 
 	pstrcpy(bs->exact_filename, sizeof(bs->exact_filename), name ? name : "");
+}
+
+/* A job on the node is cancelled by force: it must not wait for silent servers. */
+static void memx_cancel(BlockDriverState *bs)
+{
+	memx_cancel_in_flight(bs->opaque);
 }
 
 /* ---- the guest comes and goes ---- */
@@ -740,6 +748,7 @@ static BlockDriver bdrv_memx = {
 	.bdrv_co_truncate = memx_co_truncate,
 	.bdrv_co_block_status = memx_co_block_status,
 
+	.bdrv_cancel_in_flight = memx_cancel,
 	.bdrv_inactivate = memx_inactivate,
 	.bdrv_co_invalidate_cache = memx_co_invalidate_cache,
 	.bdrv_detach_aio_context = memx_detach_aio_context,

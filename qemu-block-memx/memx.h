@@ -56,7 +56,7 @@ typedef struct BDRVMemxState {
 	uint64_t size;		/* while there is no ->vol */
 	QSIMPLEQ_HEAD(, MemxWait) completed;	/* to be woken once the lock is dropped */
 	MemxWait *opening, *closing;	/* who waits for ->vol's callbacks */
-	unsigned inflight;	/* requests not completed */
+	unsigned inflight;	/* requests and questions for status not completed */
 	mx_ns armed;		/* when ->timer goes off */
 	QEMUTimer *timer;	/* NULL while in no AioContext */
 	mx_ns give_up_at;	/* the process ends: from then on nothing waits any more */
@@ -124,6 +124,8 @@ void memx_block_wait(MemxWait *w);
 
 /* Lock not held. Ends what still waits for servers then, with an error. */
 void memx_give_up_at(BDRVMemxState *s, mx_ns at);
+/* Lock not held. Ends what is under way with an error, but nothing that comes later. */
+void memx_cancel_in_flight(BDRVMemxState *s);
 
 void memx_attach(BDRVMemxState *s, AioContext *ctx);
 void memx_detach(BDRVMemxState *s);

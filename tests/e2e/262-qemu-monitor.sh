@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A stock QEMU with volumes, by its monitor: hotplug, iothreads, resize, snapshot,
 # mirror, reopening, a second owner, an owner cut off by force, NBD exports, and
-# servers that are silent: errors, requests that wait and end well when the servers
-# are back, and a quick end of QEMU.
+# servers that are silent: errors, a job cancelled, requests that wait and end well
+# when the servers are back, and a quick end of QEMU.
 set -eu
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib-qmp.sh"
@@ -148,21 +148,30 @@ check "... and gives the volume back" given_back d2
 check "... with what was written" pattern memx:d2 "read -P 5 1M 1M" "read -P 3 2M 2M"
 
 # An owner that is cut off.
+truncate -s 64M "$work/local"
 try "starts again" vm_start vm2 -drive "if=none,id=d0,$(pool_drive d0)" \
 	-device virtio-blk-pci,drive=d0 \
 	-drive "if=none,id=d1,$(pool_drive d1 timeout=2)" -device virtio-blk-pci,drive=d1 \
-	-drive "if=none,id=cut,$(pool_drive cut)" -device virtio-blk-pci,drive=cut
+	-drive "if=none,id=cut,$(pool_drive cut)" -device virtio-blk-pci,drive=cut \
+	-drive "if=none,id=local,format=raw,file=$work/local"
 check "an owner writes" qmp_io vm2 cut "write -P 6 0 128k"
 check "force=on takes its volume" pattern "memx:cut?force=on" "read -P 6 0 128k" "write -P 7 0 64k"
 check "... which it cannot write any more" refuses 'write failed' qmp_io vm2 cut "write -P 8 0 128k"
 check "... nor read" refuses 'read failed' qmp_io vm2 cut "read 0 64k"
 check "... and the new data stand" pattern memx:cut "read -P 7 0 64k" "read -P 6 64k 64k"
 
-# Servers that stop answering: requests wait, the end does not.
+# Servers that stop answering: requests wait, a job that is cancelled and the end do not.
 check "writes" qmp_io vm2 d0 "write -P 7 0 64k"
 check "writes" qmp_io vm2 d1 "write -P 7 0 64k"
+check "mirror to a volume" qmp vm2 drive-mirror \
+	'{"device":"local","target":"memx:target","format":"raw","sync":"full","mode":"existing"}'
+check "... is ready" qmp_event vm2 BLOCK_JOB_READY 60
 servers STOP
 check "timeout=2: an error" refuses 'read failed: Connection timed out' qmp_io vm2 d1 "read 0 64k"
+check "the mirror's source writes" qmp_io vm2 local "write -P 1 0 1M"
+sleep 1
+check "the mirror is cancelled by force" qmp vm2 block-job-cancel '{"device":"local","force":true}'
+check "... and ends" qmp_event vm2 BLOCK_JOB_CANCELLED 15
 from=$(wc -l <"$work/vm2.log")
 check "a read is begun" hmp vm2 'qemu-io d0 "aio_read -P 7 0 64k"'
 check "... and a write" hmp vm2 'qemu-io d0 "aio_write -P 8 64k 64k"'
@@ -174,5 +183,13 @@ check "the disk with timeout=2 works again" qmp_io vm2 d1 "read -P 7 0 64k"
 servers STOP
 hmp vm2 'qemu-io d0 "aio_read 0 64k"' >/dev/null
 try "QEMU ends although a request waits for ever" qmp_end vm2
+servers CONT
+# A mirror asks its source what is data first; it has not been read before.
+try "starts again" vm_start vm3 -drive "if=none,id=d2,$(pool_drive d2)"
+servers STOP
+check "a job that begins with silent servers" qmp vm3 drive-mirror \
+	"{\"device\":\"d2\",\"target\":\"$work/local\",\"format\":\"raw\",\"sync\":\"full\",\"mode\":\"existing\"}"
+sleep 1
+try "QEMU ends although the job waits for ever" qmp_end vm3
 servers CONT
 tap_done
