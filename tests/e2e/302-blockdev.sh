@@ -49,7 +49,37 @@ job_done() {
 	return 1
 }
 
+# A boot sector that writes itself to sector 1 by int 13h and then says what it did:
+#	xor ax,ax; mov ds,ax; mov es,ax; mov ax,0301h; mov cx,2; mov dh,0; mov bx,7c00h
+#	int 13h; jc end; mov si,msg; next: lodsb; test al,al; jz end; out 0e9h,al; jmp next
+#	end: hlt; jmp end; msg: ...
+boot_sector() {
+	printf '\x31\xc0\x8e\xd8\x8e\xc0\xb8\x01\x03\xb9\x02\x00\xb6\x00\xbb\x00\x7c'
+	printf '\xcd\x13\x72\x0c\xbe\x24\x7c\xac\x84\xc0\x74\x04\xe6\xe9\xeb\xf7\xf4\xeb\xfd'
+	printf 'read and written\0'
+	head -c 457 /dev/zero
+	printf '\x55\xaa'
+}
+
+# has_said FILE WORDS: within 60 seconds.
+has_said() {
+	local i
+	for ((i = 0; i < 600; i++)); do
+		! grep -qa "$2" "$1" || return 0
+		sleep 0.1
+	done
+	echo "$1 has: $(cat "$1")"
+	return 1
+}
+
+# The first two sectors are the boot sector.
+same_sectors() {
+	"$build/qemu-img" dd -f raw -O raw bs=512 count=2 "if=$1" "of=$work/sectors" &&
+		cmp <(boot_sector && boot_sector) "$work/sectors"
+}
+
 pool_start 2
+boot_sector >"$work/boot"
 export MEMX_SERVERS=$pool_seeds
 pool_volume v1 64M
 pool_volume v2 64M
@@ -93,6 +123,7 @@ check "reopen with another option" refuses "Cannot change the option" \
 try "ends" qmp_end vm
 
 # ---- the storage daemon ----
+check "a volume to boot from" "$build/qemu-img" convert -n -f raw -O raw "$work/boot" memx:v2
 try "qemu-storage-daemon starts" qmp_start sd "$qsd" \
 	--chardev "socket,id=mon,path=$work/sd.qmp,server=on,wait=off" --monitor chardev=mon \
 	--blockdev driver=memx,node-name=n1,volume=v1,discard=unmap \
@@ -104,23 +135,32 @@ check "NBD: write" "$build/qemu-img" convert -n -f raw -O raw "$work/data" \
 check "NBD: read back" same "$work/data" "nbd+unix:///v1?socket=$work/nbd"
 check "vhost-user-blk: export" qmp sd block-export-add "{\"type\":\"vhost-user-blk\",\"id\":\"e2\",
 	\"node-name\":\"n2\",\"writable\":true,\"addr\":{\"type\":\"unix\",\"path\":\"$work/vub\"}}"
-# A guest's firmware looks at the disk: the device is set up, and is asked for its size.
+# The firmware reads the first sector through the export and runs it; it writes itself to
+# the second one, then says so on port 0xe9.
 try "vhost-user-blk: a QEMU takes it" qmp_start vu env -u QEMU_MODULE_DIR qemu-system-x86_64 -nodefaults \
 	-display none -machine pc,accel=tcg,memory-backend=mem -m 64 \
 	-object "memory-backend-memfd,id=mem,size=64M,share=on" \
+	-chardev "file,id=said,path=$work/said" -device isa-debugcon,iobase=0xe9,chardev=said \
 	-chardev "socket,id=c,path=$work/vub" -device vhost-user-blk-pci,chardev=c,id=vu0 \
 	-qmp "unix:$work/vu.qmp,server=on,wait=off"
+check "... boots from it" has_said "$work/said" "read and written"
 try "... ends" qmp_end vu
 if [ -c /dev/fuse ]; then
 	touch "$work/mount"
+	# An NBD export does not share resizing, which a writable FUSE export wants.
+	check "FUSE: the NBD export ends" qmp sd block-export-del '{"id":"e1","mode":"hard"}'
 	check "FUSE: export" qmp sd block-export-add "{\"type\":\"fuse\",\"id\":\"e3\",
-		\"node-name\":\"n1\",\"writable\":false,\"mountpoint\":\"$work/mount\",
+		\"node-name\":\"n1\",\"writable\":true,\"mountpoint\":\"$work/mount\",
 		\"allow-other\":\"off\"}"
 	check "FUSE: the file is the volume" cmp "$work/data" "$work/mount"
+	dd if=/dev/urandom of="$work/data" bs=64k seek=40 count=20 conv=notrunc status=none
+	check "FUSE: write" dd if="$work/data" of="$work/mount" bs=64k skip=40 seek=40 count=20 \
+		conv=notrunc,fsync status=none
 	check "FUSE: unexport" qmp sd block-export-del '{"id":"e3","mode":"hard"}'
 else
 	ok "FUSE # SKIP no /dev/fuse here"
 fi
 try "the daemon ends" qmp_end sd
-check "the volume has what NBD wrote" same "$work/data" memx:v1
+check "the volume has what NBD and FUSE wrote" same "$work/data" memx:v1
+check "the other has what the firmware wrote" same_sectors memx:v2
 tap_done
