@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # QEMU's driver over raw Ethernet, between two network namespaces: data, a copy with
-# its holes, encryption, and what is said without an interface.
+# its holes, encryption, and what is said without an interface; and a pool that is
+# found by what it announces on an interface.
 set -eu
 . "$(dirname "$0")/lib.sh"
 need_memx
@@ -15,7 +16,7 @@ stop_server() {
 netns_stop=stop_server
 
 serve() { # OPTIONS...
-	run_tied ip netns exec "$a" "$pool_memxd" --name raw --memory 256M --interface raw:va "$@" \
+	run_tied ip netns exec "$a" "$pool_memxd" --name raw --memory 256M "$@" \
 		>>"$work/memxd.log" 2>&1
 	server=$tied_pid
 }
@@ -42,7 +43,7 @@ copies() {
 		img compare --image-opts "$1" "driver=raw,file.filename=$work/copy"
 }
 
-serve --trusted-interface va
+serve --interface raw:va --trusted-interface va
 check "a volume is made over raw Ethernet" ctl volume create disk 64M
 check "qemu-io writes to it" writes "$node"
 check "and reads it back" reads "$node"
@@ -53,7 +54,7 @@ side_by_side() {
 	head -c 24M /dev/urandom >"$work/random"
 	for n in disk two; do
 		for _ in 1 2 3; do
-			img convert -n -O raw --target-image-opts "$work/random" "${node/disk/$n}" &&
+			img convert -n --target-image-opts "$work/random" "${node/disk/$n}" &&
 				img compare --image-opts "${node/disk/$n}" "driver=raw,file.filename=$work/random" ||
 				exit 1
 		done &
@@ -75,9 +76,28 @@ wait "$server" 2>/dev/null || :
 
 "$pool_memxctl" keygen >"$work/key"
 chmod 600 "$work/key"
-serve --key-file "$work/key"
+serve --interface raw:va --key-file "$work/key"
 check "a volume of a pool with a key" ctl --key-file "$work/key" volume create disk 64M
 check "is written" writes "$node,key-file=$work/key"
 check "and read" reads "$node,key-file=$work/key"
+kill -KILL "$server"
+wait "$server" 2>/dev/null || :
+
+# No server is named: the interface is all that QEMU is told.
+ip -n "$a" addr add 10.77.0.1/24 dev va
+ip -n "$b" addr add 10.77.0.2/24 dev vb
+serve --interface va --key-file "$work/key"
+check "a pool that announces itself" in_b timeout 30 "$pool_memxctl" --server 10.77.0.1 \
+	--key-file "$work/key" volume create disk 64M
+found=driver=memx,volume=disk,interface=vb,key-file=$work/key
+check "is found by interface= and written" writes "$found"
+check "and read" reads "$found"
+not_found() {
+	local output
+	! output=$(img info --image-opts "${found/interface=vb/interface=lo}" 2>&1) &&
+		grep -q "no memory server answered (asked: interface lo)" <<<"$output" ||
+		{ echo "$output" && return 1; }
+}
+check "on another interface it is not" not_found
 
 tap_done
