@@ -37,7 +37,7 @@ static QemuOptsList memx_runtime_opts = {
 		}, {
 			.name = "interface",
 			.type = QEMU_OPT_STRING,
-			.help = "network interface to use",
+			.help = "network interface to hear announcements on",
 		}, {
 			.name = "raw",
 			.type = QEMU_OPT_BOOL,
