@@ -444,12 +444,15 @@ bool mxk_lasting_id(struct mx_node *node, u16 port)
 	struct {
 		char name[sizeof(node->name)];
 		u8 port[2];
+		char serials[2][64];	/* there are boards with one UUID for all */
 	} what = { .port = { port & 0xff, port >> 8 } };
 	u8 out[32];
 
 	if (!uuid)
 		return false;
 	strscpy(what.name, node->name, sizeof(what.name));
+	strscpy(what.serials[0], dmi_get_system_info(DMI_PRODUCT_SERIAL) ?: "", sizeof(what.serials[0]));
+	strscpy(what.serials[1], dmi_get_system_info(DMI_BOARD_SERIAL) ?: "", sizeof(what.serials[1]));
 	mx_hmac_sha256(out, uuid, strlen(uuid), &what, sizeof(what));
 	node->id = mx_ld64(out);
 	return true;

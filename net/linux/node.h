@@ -196,9 +196,9 @@ char *mxk_format_addr(const struct mx_addr *a, char *buf);
 void mxk_identify(struct mx_node *node, const char *name);
 /*
  * For a server: the id it has at each start on this machine with this name and port,
- * made from the machine's UUID (DMI). A server that is back with its old id and a new
- * incarnation says that what it held is gone; under another id it would be waited
- * for. False, and the id is left alone: the machine has no UUID. Any context.
+ * made from the machine's UUID and serial numbers (DMI). A server that is back with its
+ * old id and a new incarnation says that what it held is gone; under another id it would
+ * be waited for. False, and the id is left alone: the machine has no UUID. Any context.
  */
 bool mxk_lasting_id(struct mx_node *node, u16 port);
 
