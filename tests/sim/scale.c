@@ -14,7 +14,7 @@
  * page maps, extent lists) is the real thing.
  *
  * Two clusters: one of 1,000 servers alike, and a smaller one, filled to a half,
- * whose servers differ in size and load.
+ * whose servers differ in size and load; or both at a tenth of that (--scale-small).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +26,15 @@
 #define SERVER_GIB	64u
 #define COST_OF_EXTENT	(4096u + 1152u)	/* a store's memory for an extent with one page */
 #define FILL_EXTENTS	512u	/* each client writes this many: 0.5 GiB of its volume */
-#define MIX_SERVERS	252u	/* of 1, 2 and 4 GiB, each at a load of 0, 300 and 700 */
-#define MIX_CLIENTS	250u
 #define MIX_EXTENTS	1200u
 #define CREATE_EVERY	(45 * MX_MS)	/* servers remember 128 names being made, for 5 s each */
-#define BIG_EXTENTS	(1u << 20)	/* 1 TiB */
+#define TIB_EXTENTS	(1u << 20)
 #define ANNOUNCE_FOR	(10 * MX_SEC)
+
+/* mix: servers of 1, 2 and 4 GiB, each at a load of 0, 300 and 700 */
+struct sc_size { u32 servers, clients, mix_servers, mix_clients, big_gib; };
+static const struct sc_size full = { 1000, 1000, 252, 250, 1024 };
+static const struct sc_size small = { 100, 100, 63, 62, 64 };
 
 struct sc_op {
 	struct mx_req req;
@@ -53,7 +56,7 @@ struct sc_client {
 struct scale {
 	struct world w;
 	struct sc_client *cl;
-	u32 nclients, running, fill;
+	u32 nclients, running, fill, big;
 	bool mixed;
 	FILE *json;
 	bool first;
@@ -90,6 +93,25 @@ static void figure(struct scale *s, const char *name, const char *unit, double v
 		"\"what\": \"%s\", \"link\": \"" LINK "\"}", s->first ? "" : ",\n", name, unit, value,
 		what);
 	s->first = false;
+}
+
+/* "1,000" */
+static const char *grouped(u32 n)
+{
+	static char b[16];
+
+	snprintf(b, sizeof b, n < 1000 ? "%u" : "%u,%03u", n < 1000 ? n : n / 1000, n % 1000);
+	return b;
+}
+
+/* A row whose @what has one number, as "%s". */
+static void figure_of(struct scale *s, const char *name, const char *unit, double value,
+		      const char *what, u32 n)
+{
+	char text[128], *at = strstr(what, "%s");
+
+	snprintf(text, sizeof text, "%.*s%s%s", (int)(at - what), what, grouped(n), at + 2);
+	figure(s, name, unit, value, text);
 }
 
 /* ---- memory ---- */
@@ -341,8 +363,8 @@ static void measure_announcements(struct scale *s)
 	run_for(s, ANNOUNCE_FOR);
 	b1 = rx_bytes(n, &d1);
 	bits = (double)(b1 - b0 + (d1 - d0) * FRAME) * 8 * MX_SEC / ANNOUNCE_FOR;
-	figure(s, "announce-share", "percent", bits / 1e9 * 100,
-	       "of a 1 Gbit/s link taken by announcements of 1,000 servers");
+	figure_of(s, "announce-share", "percent", bits / 1e9 * 100,
+		  "of a 1 Gbit/s link taken by announcements of %s servers", s->w.nservers);
 	figure(s, "announce-rate", "per second", (double)(d1 - d0) * MX_SEC / ANNOUNCE_FOR,
 	       "announcements that reach a node");
 }
@@ -364,9 +386,10 @@ static void measure_evenness(struct scale *s)
 		max = mx_max_u64(max, n);
 		min = mx_min_u64(min, n);
 	}
-	figure(s, "placed", "extents", (double)sum, "of 1 MiB, written by 1,000 clients");
-	figure(s, "placement-fullest", "of mean", (double)max * s->w.nservers / (double)sum,
-	       "the fullest of 1,000 servers of 64 GiB");
+	figure_of(s, "placed", "extents", (double)sum, "of 1 MiB, written by %s clients",
+		  s->nclients - 2);
+	figure_of(s, "placement-fullest", "of mean", (double)max * s->w.nservers / (double)sum,
+		  "the fullest of %s servers of 64 GiB", s->w.nservers);
 	figure(s, "placement-emptiest", "of mean", (double)min * s->w.nservers / (double)sum,
 	       "the emptiest of them");
 }
@@ -396,8 +419,9 @@ static void measure_mixed(struct scale *s)
 		max = u > max ? u : max;
 		min = u < min ? u : min;
 	}
-	figure(s, "mixed-used", "percent", 100 * share_used(s, 0, ~0u),
-	       "of a pool of 252 servers of 1, 2 and 4 GiB at loads of 0, 300 and 700");
+	figure_of(s, "mixed-used", "percent", 100 * share_used(s, 0, ~0u),
+		  "of a pool of %s servers of 1, 2 and 4 GiB at loads of 0, 300 and 700",
+		  s->w.nservers);
 	figure(s, "mixed-fullest", "percent", 100 * max, "of the fullest server there");
 	figure(s, "mixed-emptiest", "percent", 100 * min, "of the emptiest");
 	for (u32 gib = 1; gib <= 4; gib *= 2) {
@@ -443,9 +467,9 @@ static void measure_map(struct scale *s, struct sc_client *c)
 
 	mx_vol_stats(c->v, &st, node_now(c->n));
 	figure(s, "map-memory", "bytes",
-	       (double)st.map_bytes * BIG_EXTENTS / (double)st.extents[MX_EXT_PLACED],
+	       (double)st.map_bytes * TIB_EXTENTS / (double)st.extents[MX_EXT_PLACED],
 	       "of a client's page map, for a mapped TiB");
-	if (st.extents[MX_EXT_PLACED] != BIG_EXTENTS)
+	if (st.extents[MX_EXT_PLACED] != s->big)
 		die("rebuilt map", "lacks extents");
 }
 
@@ -495,16 +519,18 @@ static void big_volume(struct scale *s)
 {
 	struct sc_client *big = &s->cl[s->nclients - 1], *other = &s->cl[0];
 
-	create_vol(big, (u64)BIG_EXTENTS * MX_EXTENT);
+	create_vol(big, (u64)s->big * MX_EXTENT);
 	run_until_idle(s, "create", 60 * MX_SEC);
 	big->next = 0;
-	big->end = BIG_EXTENTS;
+	big->end = s->big;
 	big->depth = 64;
 	open_vol(big, big->name);
-	run_until_idle(s, "placing 1 TiB", 3600 * MX_SEC);
-	progress(s, "1 TiB placed");
+	run_until_idle(s, "placing all of a large volume", 3600 * MX_SEC);
+	progress(s, "large volume placed");
 	close_vol(big);
-	measure_open(s, other, big->name, "rebuild", "to open a volume of 1 TiB, all of it placed");
+	measure_open(s, other, big->name, "rebuild", s->big == TIB_EXTENTS ?
+		     "to open a volume of 1 TiB, all of it placed" :
+		     "to open a volume of 64 GiB, all of it placed");
 	measure_map(s, other);
 	close_vol(other);
 }
@@ -539,8 +565,9 @@ static void end(struct scale *s)
 	free(s);
 }
 
-int scale_run(const char *out)
+int scale_run(const char *out, bool reduced)
 {
+	const struct sc_size *z = reduced ? &small : &full;
 	FILE *json = NULL;
 	struct scale *s;
 
@@ -550,11 +577,13 @@ int scale_run(const char *out)
 			die(out, "cannot be written");
 		fprintf(json, "[\n");
 	}
-	s = begin("1, 2 and 4 GiB at loads of 0, 300 and 700", true, MIX_SERVERS, MIX_CLIENTS, json);
+	s = begin("1, 2 and 4 GiB at loads of 0, 300 and 700", true, z->mix_servers, z->mix_clients,
+		  json);
 	fill(s);
 	measure_mixed(s);
 	end(s);
-	s = begin("64 GiB", false, 1000, 1000, json);
+	s = begin("64 GiB", false, z->servers, z->clients, json);
+	s->big = z->big_gib << 10;
 	measure_announcements(s);
 	fill(s);
 	measure_evenness(s);
