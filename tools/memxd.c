@@ -355,14 +355,26 @@ static void measure_load(struct daemon *d, mx_ns now)
 	d->tick_before = now;
 }
 
+/* Of a server that is leaving. Under systemd `systemctl stop` waits, and sends no more. */
+static const char *what_ends_it(void)
+{
+	return getenv("NOTIFY_SOCKET") ? "`systemctl kill memxd`" : "a second signal";
+}
+
 static void tell_status(struct daemon *d)
 {
+	u64 volumes, extents, bytes;
 	char used[MXP_SIZE_STR], offered[MXP_SIZE_STR];
 
-	notify("STATUS=%s of %s in use, %llu volumes%s",
+	if (d->leaving) {
+		mx_server_only_copies(d->server, &volumes, &extents, &bytes);
+		notify("STATUS=Leaving; holds the only copy of %s in %llu volumes; %s ends it at once",
+		       mxp_size_str(bytes, used), (unsigned long long)volumes, what_ends_it());
+		return;
+	}
+	notify("STATUS=%s of %s in use, %llu volumes",
 	       mxp_size_str(used_bytes(d), used), mxp_size_str(d->ceiling, offered),
-	       (unsigned long long)mx_store_stats(mx_server_store(d->server))->volumes,
-	       d->leaving ? ", leaving" : "");
+	       (unsigned long long)mx_store_stats(mx_server_store(d->server))->volumes);
 }
 
 static void tell_stats(struct daemon *d)
@@ -451,13 +463,14 @@ static void first_term(struct daemon *d)
 	holds_data(d, &volumes, &extents, &bytes);
 	say(MX_LOG_WARN, "asked to stop, but this server holds the only copy of %llu extents of %llu "
 	    "volumes (%s), which would be lost. It takes nothing new now and ends when they are "
-	    "deleted or moved away; a second signal ends it at once",
-	    (unsigned long long)extents, (unsigned long long)volumes, mxp_size_str(bytes, b));
-	notify("STOPPING=1\nSTATUS=Leaving; holds the only copy of %s in %llu volumes",
-	       mxp_size_str(bytes, b), (unsigned long long)volumes);
+	    "deleted or moved away; %s ends it at once",
+	    (unsigned long long)extents, (unsigned long long)volumes, mxp_size_str(bytes, b),
+	    what_ends_it());
 	mx_server_leave(d->server, mxp_now());
 	mxp_flush(&d->net, mxp_now());
 	d->leaving = true;
+	notify("STOPPING=1");
+	tell_status(d);
 }
 
 /* True: end now, with *status. */

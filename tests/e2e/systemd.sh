@@ -120,11 +120,77 @@ test_service_upgrade() {
 	check "needrestart looks for such" needrestart_runs
 	check "and leaves memxd running" is_main_pid "$pid"
 	check "with all it held" qemu_io "${pattern[@]}"
+}
+
+# Lets waiting for data be tested in seconds, and the log outlive systemd.
+be_impatient() {
+	# shellcheck disable=SC2016
+	box_sh 'mkdir -p /etc/systemd/system/memxd.service.d
+		printf "%s\n" "[Service]" "TimeoutStopSec=5" ExecStop= \
+			"$(sed -n "/^ExecStop=/s/60$/5/p" "$1")" "StandardError=append:/var/log/memxd.log" \
+			>/etc/systemd/system/memxd.service.d/test.conf
+		systemctl daemon-reload' "$(box systemctl show -P FragmentPath memxd.service)"
+	property TimeoutStopUSec 5s && box systemctl show -P ExecStop memxd.service | grep 'memxd-stop 5 '
+}
+
+# stop_waits PID: for longer than TimeoutStopSec, and longer than that is renewed for.
+stop_waits() {
+	local seconds=$SECONDS
+	! box timeout 14 systemctl stop memxd.service || return 1
+	echo "after $((SECONDS - seconds)) s"
+	property ActiveState deactivating && is_main_pid "$1"
+}
+
+test_service_stop() {
+	local pid
+	pid=$(main_pid) || pid=none
+	check "a stop may take five seconds, unless there is a reason" be_impatient
 	box systemctl stop --no-block memxd.service
 	check "asked to stop it says what would be lost" status_text 'only copy of 1.1 MiB in 1 volumes'
-	check "and goes on until it is asked again" qemu_io "${pattern[@]}"
+	check "and what ends it" status_text 'systemctl kill memxd.* ends it at once'
+	check "it is waited for, and asking again changes nothing" stop_waits "$pid"
+	check "it goes on with all it held" qemu_io "${pattern[@]}"
 	box systemctl kill memxd.service
-	check "then it ends, which is no failure" ends_well
+	check "what its status named ends it, which is no failure" ends_well
+}
+
+still_waits() {
+	sleep 1
+	property ActiveState deactivating && [ "$(box systemctl is-system-running)" = stopping ]
+}
+
+# Within $1 seconds.
+box_ends() {
+	local began=$SECONDS
+	while kill -0 "$box_holder" 2>/dev/null; do
+		[ $((SECONDS - began)) -lt "$1" ] || { box systemctl list-jobs --no-pager; return 1; }
+		sleep 0.2
+	done
+	echo "after $((SECONDS - began)) s"
+}
+
+gave_up_at_shutdown() {
+	cat "$root/var/log/memxd.log"
+	[ "$(grep -c 'stopping at the second signal: .* are lost' "$root/var/log/memxd.log")" = 1 ]
+}
+
+# As test_service_stop, and then the machine is switched off.
+test_service_shutdown() {
+	local release=$1
+	check "it starts again, empty" box systemctl start memxd.service
+	check "a volume is made once more" volume_is_made
+	check "and written to" qemu_io "write -P 0x5a 0 1M" flush
+	: >"$root/var/log/memxd.log"
+	box systemctl stop --no-block memxd.service
+	sleep 7
+	check "a stop waits" property ActiveState deactivating
+	check "the machine is switched off" box systemctl --no-block poweroff
+	check "which waits for a while" still_waits
+	check "and not for ever" box_ends 30
+	check "what was lost is said" gave_up_at_shutdown
+	box_stop
+	rm -r "$root/etc/systemd/system/memxd.service.d" "$root/var/log/memxd.log"
+	step "the machine is switched on" "$work/systemd.log" box_start_systemd "$release" || :
 }
 
 # As apt does after an upgrade: all that runs with replaced libraries is restarted.
@@ -160,13 +226,38 @@ ends_well() {
 	property ActiveState inactive && property Result success
 }
 
+holds_again() {
+	volume_is_made && qemu_io "write -P 0x5a 0 1M" flush
+}
+
+within_a_minute() {
+	local deadline=$((SECONDS + 60))
+	until "$@"; do
+		[ "$SECONDS" -lt "$deadline" ] || return 1
+		sleep 0.2
+	done
+}
+
+# A removal waits, too, and is told how to go on.
+removed_when_told() {
+	local output killer
+	{ within_a_minute property ActiveState deactivating && sleep 4 &&
+		box systemctl kill memxd.service; } >/dev/null 2>&1 &
+	killer=$!
+	output=$(removed remove memxd memxctl qemu-block-memx 2>&1) || { echo "$output" && return 1; }
+	wait "$killer" || return 1
+	echo "$output"
+	grep -q "memxd is still ending; 'systemctl status memxd' says" <<<"$output"
+}
+
 test_service_end() {
-	check "it starts again, empty" box systemctl start memxd.service
+	check "it is there again, empty" server_seen_soon
 	check "after a crash another is started" comes_back "$(main_pid)"
 	check "a library is replaced once more" replace_library
 	check "without our file needrestart restarts memxd" needrestart_restarts
-	check "the packages are removed" removed remove memxd memxctl qemu-block-memx
-	check "which ended the server" property ActiveState inactive
+	check "a volume is made and written to" holds_again
+	check "the packages are removed, which says why that takes long" removed_when_told
+	check "and ended the server" property ActiveState inactive
 	check "the packages are purged" removed purge memxd memxctl qemu-block-memx
 	box rm -rf /etc/memx/key /newer
 	box rmdir /etc/memx 2>/dev/null || :
@@ -186,6 +277,8 @@ systemd_test() {
 			ok "systemd of $release runs"
 			test_start
 			test_service_upgrade
+			test_service_stop
+			test_service_shutdown "$release"
 			test_service_end
 		else
 			ok "systemd of $release runs # SKIP not in namespaces here: $(tail -n 1 "$work/systemd.log")"
