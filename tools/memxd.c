@@ -544,6 +544,7 @@ int main(int argc, char **argv)
 	char mem[MXP_SIZE_STR], floor[MXP_SIZE_STR];
 	int status;
 
+	make_no_core();
 	options_read(&d.opt, argc, argv);
 	log_init(d.opt.log_level);
 	catch_signals();

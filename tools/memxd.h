@@ -19,6 +19,11 @@ mx_ns watchdog_interval(void);		/* MX_NEVER: none asked for */
 /* ---- the host (memxd_host.c) ---- */
 u64 host_available(void);		/* MemAvailable; 0: cannot be told */
 u64 host_total(void);
+/*
+ * Guests' pages are in received datagrams, too, and keys on the heap and in registers:
+ * there is no core file at all, whatever the limit and whoever takes them.
+ */
+void make_no_core(void);
 /* Locks what the process has and will have; says what to do if it may not. */
 void lock_memory(u64 wanted);
 

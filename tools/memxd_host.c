@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -130,6 +131,12 @@ u64 host_available(void)
 u64 host_total(void)
 {
 	return meminfo("MemTotal:");
+}
+
+void make_no_core(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		say(MX_LOG_WARN, "cannot switch core files off: %s", strerror(errno));
 }
 
 void lock_memory(u64 wanted)

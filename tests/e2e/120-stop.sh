@@ -45,4 +45,21 @@ kill -USR1 "${daemon_pid[four]}"
 check "SIGUSR1 logs figures" within 3 grep -q "memxd: requests:" "$work/four.log"
 daemon_end four INT 3
 equal "SIGINT is as SIGTERM" "$daemon_status" 0
+# kill -SEGV, with nothing in the way of a core file: "core" or "none".
+cat >"$work/core.py" <<'PYTHON'
+import os, resource, signal, subprocess, sys, time
+os.chdir(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+time.sleep(0.5)
+os.kill(pid, signal.SIGSEGV)
+print("core" if os.WCOREDUMP(os.waitpid(pid, 0)[1]) else "none")
+PYTHON
+cores() { python3 "$work/core.py" "$work" "$@" 2>>"$work/core.log" || :; }
+if [ "$(cores sleep 60)" = core ]; then
+	equal "a memxd that crashes leaves no core file" \
+		"$(cores "$pool_memxd" --memory 64M --listen "127.0.0.1:$port")" none
+else
+	ok "a memxd that crashes leaves no core file # SKIP nothing leaves any on this machine"
+fi
 tap_done
