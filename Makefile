@@ -52,7 +52,7 @@ help:
 #: make bench      measurements beside NBD and the bare exchange
 #: make bench-vm   the kernel modules beside NVMe/TCP, nbd, AoE (ROUNDS=n; needs a quiet machine)
 #: make kmod       the kernel modules, for the newest kernel whose headers are here (KDIR=: another)
-#: make install PREFIX= DESTDIR= ; make deb
+#: make install PREFIX= DESTDIR= (DRIVER=no: without the QEMU driver) ; make deb
 
 deps-%:
 	@tools/install-deps $*
@@ -148,9 +148,11 @@ $(B)/fuzz/%: $(B)/fuzz-obj/tests/fuzz/%.o $(FUZZOBJ)
 fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS))
 	@tests/fuzz/run $(TIME) $^
 
-# ---- QEMU driver for the installed QEMU ----
+# ---- QEMU driver for the QEMU of this machine's release ----
+SERIES    = $(or $(shell . qemu-block-memx/series.sh; . /etc/os-release; for s in $$all_series; do \
+	    [ "$$(series_suite $$s)" != "$$VERSION_CODENAME" ] || echo $$s; done),7.2)
 qemu-module: deps-build deps-module $(B)/libmemx.a
-	@$(MAKE) -s -C qemu-block-memx B=$(abspath $(B)) VERSION=$(VERSION) module
+	@$(MAKE) -s -C qemu-block-memx B=$(abspath $(B)) VERSION=$(VERSION) module-$(SERIES)
 
 # ---- kernel modules ----
 kmod: deps-kmod
@@ -180,8 +182,8 @@ bench: deps-build deps-bench all qemu-module $(B)/sim
 bench-vm: deps-build deps-bench-vm all
 	@tests/vm/bench $(if $(ROUNDS),--rounds $(ROUNDS))
 
-install: all
-	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" B="$(B)" tools/install-files
+install: all $(if $(filter no,$(DRIVER)),,qemu-module)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" B="$(B)" DRIVER="$(DRIVER)" tools/install-files
 deb: deps-build deps-module deps-deb
 	@VERSION=$(VERSION) tools/build-deb
 
