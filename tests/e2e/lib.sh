@@ -66,6 +66,8 @@ skip_all() {
 need() {
 	local pair
 	for pair in "$@"; do
+		# tests/needs looks whether check installs it.
+		[ -z "${MEMX_NEEDS:-}" ] || echo "$e2e_name $pair" >>"$MEMX_NEEDS"
 		PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
 			skip_all "${pair%%:*} is not installed (Debian package ${pair#*:})"
 	done

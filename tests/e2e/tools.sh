@@ -24,7 +24,7 @@ need_tools() {
 	for file in "$pool_memxd" "$pool_memxctl" "$tool_bench"; do
 		[ -x "$file" ] || skip_all "no $file (make builds it)"
 	done
-	need jq:jq
+	need jq:jq ps:procps
 }
 
 ctl() { pool_ctl "$@"; }
