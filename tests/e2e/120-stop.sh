@@ -16,7 +16,7 @@ equal "a server that holds nothing ends at once" "$daemon_status" 0
 check "and says so" grep -q "nothing is lost" "$work/one.log"
 
 daemon two --memory 64M --listen "127.0.0.1:$port"
-ctl volume create v 16M >/dev/null
+ctl volume create v 32M >/dev/null
 bench --op write --bytes 128K --count 128 --quiet v >/dev/null
 daemon_end two TERM 1
 equal "one that holds data does not end" "$daemon_status" ""
@@ -25,6 +25,15 @@ leaving() { [ "$(ctl servers --json | jq -r '.[0].state')" = leaving ]; }
 check "it is shown as leaving" within 5 leaving
 gives 0 "" "it serves what it has" bench --op read --bytes 128K --count 128 --quiet v
 gives 0 "leaving" "status says so, too" ctl status
+gives 1 "no server has room" "it takes nothing new" bench --op write --bytes 128K --count 256 --quiet v
+other=$(pool_free_port)
+daemon other --memory 64M --listen "127.0.0.1:$other" --join "127.0.0.1:$port"
+two_are_seen() { [ "$(ctl servers --json | jq length)" = 2 ]; }
+check "another server joins" within 10 two_are_seen
+gives 0 "" "which takes what is new" bench --op write --bytes 128K --count 256 --quiet v
+equal "all of it" "$(pool_held v other)" "16 16777216"
+equal "and the one that leaves has what it had" "$(pool_held v two)" "16 16777216"
+daemon_end other KILL 3
 daemon_end two TERM 3
 equal "a second signal ends it, with exit status 3" "$daemon_status" 3
 check "and it says what is lost" grep -q "16 extents of 1 volumes (16.0 MiB) are lost" "$work/two.log"
