@@ -234,6 +234,18 @@ unit_is_understood() {
 	! grep 'memxd.service' <<<"$output"
 }
 
+# unit_gives_no_rights UNIT: the stand-in for systemctl takes them from memxd whatever
+# the unit says.
+unit_gives_no_rights() {
+	local line
+	for line in DynamicUser=yes CapabilityBoundingSet= AmbientCapabilities= LoadCredential=memx:/etc/memx; do
+		grep -qxF "$line" "$1" || { echo "the unit lacks $line" && return 1; }
+	done
+	# Nor does another line, and only what stops it is run as root.
+	! grep -E '^((User|Group|SupplementaryGroups|PermissionsStartOnly)=|(CapabilityBoundingSet|AmbientCapabilities)=.|DynamicUser=[^y]|Exec[A-Za-z]*=[-@:]*[+!])' "$1" |
+		grep -vx 'ExecStop=+/usr/lib/memx/memxd-stop [0-9]*'
+}
+
 needrestart_leaves_it() {
 	# shellcheck disable=SC2016
 	perl -e 'our %nrconf; my $f = shift; open(F, $f) or die; local $/; eval <F>; die $@ if $@;
@@ -270,6 +282,8 @@ test_contents() {
 	else
 		ok "systemd understands the unit # SKIP no systemd-analyze (Debian package systemd)"
 	fi
+	check "which gives memxd a user of its own, and no rights" unit_gives_no_rights \
+		"$(find "$work/files" -name memxd.service)"
 	check "needrestart leaves memxd alone" needrestart_leaves_it
 	check "the limits of socket buffers are raised" limits_are_raised
 }
