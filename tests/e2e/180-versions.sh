@@ -90,21 +90,29 @@ passed_on() {
 	check "$what: $1 client deletes it" ctl volume delete "$v"
 }
 
-with_release() {
-	local servers what
-	for servers in new old mixed; do
-		what="$version, $servers servers"
-		if ! start_servers "$servers" >"$work/start" 2>&1; then
-			not_ok "$what start" "$(cat "$work/start")"
-			pool_stop
-			continue
-		fi
-		passed_on new old
-		passed_on old new
-		use_client new
-		check "$what: status says nothing is wrong" healthy
+with_servers() {	# new|old|mixed WHAT
+	local what="$version, $1 servers$2"
+	if ! start_servers "$1" >"$work/start" 2>&1; then
+		not_ok "$what start" "$(cat "$work/start")"
 		pool_stop
+		return
+	fi
+	passed_on new old
+	passed_on old new
+	use_client new
+	check "$what: status says nothing is wrong" healthy
+	pool_stop
+}
+
+with_release() {
+	local servers
+	for servers in new old mixed; do
+		with_servers "$servers" ""
 	done
+	# All that a key goes through: the handshake, what is derived from it, ciphers.
+	pool_with_key
+	with_servers mixed " with a key"
+	pool_key=()
 }
 
 healthy() {

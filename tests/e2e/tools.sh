@@ -28,7 +28,7 @@ need_tools() {
 }
 
 ctl() { pool_ctl "$@"; }
-bench() { MEMX_SERVERS=$pool_seeds "$tool_bench" "$@"; }
+bench() { MEMX_SERVERS=$pool_seeds "$tool_bench" "${pool_key[@]}" "$@"; }
 
 gives() {
 	local code=$1 text=$2 what=$3 output line status=0
