@@ -225,7 +225,7 @@ unit_is_understood() {
 	local output
 	mkdir -p "$work/unit"
 	find "$work/files" -name memxd.service -exec cp {} "$work/unit/" \;
-	sed -i 's,^ExecStart=[^ ]*,ExecStart=/bin/true,' "$work/unit/memxd.service"
+	sed -i 's,^\(Exec[A-Za-z]*=+*\)[^ ]*,\1/bin/true,' "$work/unit/memxd.service"
 	output=$(systemd-analyze verify --man=no "$work/unit/memxd.service" 2>&1) || {
 		echo "$output"
 		return 1
