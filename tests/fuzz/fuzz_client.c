@@ -259,9 +259,9 @@ static void by_name(u32 what, u32 how)
 		return;
 	switch (what) {
 	case 0: mx_client_create(c, name_of(how), size, how, &f->o, net.now); break;
-	case 1: mx_client_delete(c, name_of(how), how & 64, &f->o, net.now); break;
+	case 1: mx_client_delete(c, name_of(how), NULL, how & 64, &f->o, net.now); break;
 	case 2: mx_client_resize(c, name_of(how), size, how & 128, &f->o, net.now); break;
-	case 3: mx_client_recover(c, name_of(how), &f->o, net.now); break;
+	case 3: mx_client_recover(c, name_of(how), NULL, &f->o, net.now); break;
 	case 4: mx_client_info(c, name_of(how), &f->o, net.now); break;
 	case 5: mx_client_list(c, entry, &f->o, net.now); break;
 	default: mx_client_server_stats(c, 100 + how % (SERVERS + 1), text, &f->o, net.now); break;
