@@ -468,8 +468,8 @@ static void first_term(struct daemon *d)
 	    what_ends_it());
 	mx_server_leave(d->server, mxp_now());
 	mxp_flush(&d->net, mxp_now());
+	/* Not STOPPING=1: systemd would give it TimeoutStopSec= from now on, and kill it. */
 	d->leaving = true;
-	notify("STOPPING=1");
 	tell_status(d);
 }
 

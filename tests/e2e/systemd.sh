@@ -154,6 +154,24 @@ test_service_stop() {
 	check "what its status named ends it, which is no failure" ends_well
 }
 
+still_there() {
+	property ActiveState active && is_main_pid "$1" && qemu_io "read -P 0x5a 0 1M"
+}
+
+# A signal of the administrator's own, without a stop.
+test_service_signal() {
+	local pid
+	check "it starts again, empty" box systemctl start memxd.service
+	check "a volume is made anew" holds_again
+	pid=$(main_pid) || pid=none
+	box systemctl kill memxd.service
+	sleep 8
+	check "one signal ends nothing, also after TimeoutStopSec" still_there "$pid"
+	check "its status says so" status_text 'only copy of'
+	box systemctl kill memxd.service
+	check "a second one does" ends_well
+}
+
 still_waits() {
 	sleep 1
 	property ActiveState deactivating && [ "$(box systemctl is-system-running)" = stopping ]
@@ -278,6 +296,7 @@ systemd_test() {
 			test_start
 			test_service_upgrade
 			test_service_stop
+			test_service_signal
 			test_service_shutdown "$release"
 			test_service_end
 		else
