@@ -65,6 +65,7 @@ struct mx_ep *mx_ep_new(const struct mx_port *port, const struct mx_ep_conf *con
 	mx_list_init(&ep->half);
 	mx_list_init(&ep->icalls);
 	mx_wheel_init(&ep->wheel, now);
+	ep->planned = MX_NEVER;
 	mx_timer_init(&ep->icall_timer, mx_icall_sweep);
 	mx_random(ep, &ep->hash_seed, sizeof ep->hash_seed);
 	mx_random(ep, ep->cookie_secret, sizeof ep->cookie_secret);
@@ -346,9 +347,15 @@ enum mx_reject_why mx_ep_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *f
 
 /* ---- time ---- */
 
+#define SLEPT	(2 * MX_SEC)	/* as late comes who was suspended, or stopped */
+
 void mx_ep_step(struct mx_ep *ep, mx_ns now)
 {
+	/* Between two steps the deadline never moves away. */
+	if (now > ep->planned && now - ep->planned >= SLEPT)
+		ep->woke = now;
 	mx_wheel_run(&ep->wheel, now);
+	ep->planned = mx_max_u64(mx_ep_deadline(ep), now);
 }
 
 mx_ns mx_ep_deadline(const struct mx_ep *ep)

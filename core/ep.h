@@ -159,7 +159,8 @@ const struct mx_addr *mx_peer_addr(const struct mx_peer *p);
 const struct mx_key *mx_peer_key(const struct mx_peer *p);	/* by which it proved itself (acceptor side) */
 enum mx_suite mx_peer_suite(const struct mx_peer *p);	/* of the session in use; NONE: plain */
 bool mx_peer_is_initiator(const struct mx_peer *p);	/* we connected */
-mx_ns mx_peer_heard(const struct mx_peer *p);		/* when last heard (authenticated) */
+/* When last heard (authenticated); not before we were last suspended, and could not hear. */
+mx_ns mx_peer_heard(const struct mx_peer *p);
 void *mx_peer_user(const struct mx_peer *p);		/* free for the user above */
 void mx_peer_set_user(struct mx_peer *p, void *u);
 

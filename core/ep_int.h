@@ -249,6 +249,8 @@ struct mx_ep {
 	struct mx_timer icall_timer;
 	u8 *scratch;			/* MX_CTL_BODY_MAX, a reply being made; a client's only while calls come */
 	u32 call_tag;
+	mx_ns planned;			/* when the next step was due after the last one */
+	mx_ns woke;			/* the last that came much too late */
 
 	/* members */
 	struct mx_member **members;

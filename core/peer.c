@@ -395,7 +395,7 @@ enum mx_status mx_peer_reject(const struct mx_peer *p) { return p->reject; }
 const struct mx_node *mx_peer_node(const struct mx_peer *p) { return &p->node; }
 const struct mx_addr *mx_peer_addr(const struct mx_peer *p) { return &p->addr; }
 bool mx_peer_is_initiator(const struct mx_peer *p) { return p->initiator; }
-mx_ns mx_peer_heard(const struct mx_peer *p) { return p->heard; }
+mx_ns mx_peer_heard(const struct mx_peer *p) { return mx_max_u64(p->heard, p->ep->woke); }
 void *mx_peer_user(const struct mx_peer *p) { return p->user; }
 void mx_peer_set_user(struct mx_peer *p, void *u) { p->user = u; }
 struct mx_ep *mx_peer_ep(const struct mx_peer *p) { return p->ep; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a client makes of answers that no server should give, and of none: each test
- * is something that a fuzzer of tests/fuzz has found.
+ * What a client makes of answers that no server should give, and of none: most of it
+ * the fuzzers of tests/fuzz have found.
  */
 #include "unit.h"
 #include "three.h"
@@ -186,6 +186,33 @@ static void list_that_never_ends(void **state)
 	list(same_again, 1, 6);
 }
 
+/* Silence while one could not hear is no reason to give a server up. */
+static void asleep_for_minutes(void **state)
+{
+	struct mx_vol_conf conf = { .fail_after = 4 * MX_SEC };
+	static u8 a[4096];
+	struct clnode *us;
+	struct mx_ep *ep;
+	struct clreq x;
+
+	(void)state;
+	three_up(&t, 1, 64, 8 << 20, &conf);
+	mark_all(&t, 1, 0, 1);
+	us = &t.c.n[CLIENT];
+	ep = us->ep;
+	us->ep = NULL;
+	cl_for(&t.c, 600 * MX_SEC);
+	us->ep = ep;
+	us->silent = true;	/* its network needs a while */
+	cl_submit(&t.v, &x, MX_REQ_READ, 0, a, sizeof a);
+	cl_for(&t.c, 2 * MX_SEC);
+	assert_false(x.done);
+	us->silent = false;
+	assert_true(cl_run(&t.c, t.c.now + 30 * MX_SEC, clreq_is_done, &x));
+	assert_int_equal(x.st, MX_OK);
+	three_down(&t);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +220,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(write_whose_bit_is_never_set_ends),
 		cmocka_unit_test(list_without_its_entry),
 		cmocka_unit_test(list_that_never_ends),
+		cmocka_unit_test(asleep_for_minutes),
 	};
 
 	return unit_main(argc, argv, tests);
