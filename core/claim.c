@@ -484,13 +484,15 @@ static void found_one(struct mx_claim *c, const struct mx_hstate *h, const struc
 		c->hit_at = now;
 }
 
-static void find_answer(struct mx_claim *c, const struct mx_node *from, const u8 *body, u32 len,
+/* True: it was of the volume that is looked for. */
+static bool find_answer(struct mx_claim *c, const struct mx_node *from, const u8 *body, u32 len,
 			mx_ns now)
 {
+	bool ours = false;
 	u32 n, used;
 
 	if (len < 8)
-		return;
+		return false;
 	n = mx_ld32(body);
 	body += 8;
 	len -= 8;
@@ -498,11 +500,22 @@ static void find_answer(struct mx_claim *c, const struct mx_node *from, const u8
 		struct mx_hstate h = { .desc = c->tmp };
 
 		if (!mx_hstate_decode(body, len, &h, &used))
-			return;
+			break;
+		ours |= !c->by_uuid || memcmp(h.desc->uuid, c->uuid, MX_UUID) == 0;
 		found_one(c, &h, from, now);
 		body += used;
 		len -= used;
 	}
+	return ours;
+}
+
+/* Recovering: a holder that has it, and will vote. */
+static void note_knows(struct mx_claim *c, const struct mx_node *from)
+{
+	if (!c->recovering || c->ask_op != MX_OP_LOOKUP || c->nknows == CLAIM_SLOTS)
+		return;
+	c->knows[c->nknows].id = from->id;
+	c->knows[c->nknows++].incarnation = from->incarnation;
 }
 
 static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
@@ -514,19 +527,15 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	a->busy = false;
 	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
 	c->answered += answered;
-	c->denied |= answered && st == MX_ST_DENIED;
+	c->denied |= st == MX_ST_DENIED && c->ask_op == MX_OP_LOOKUP;
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
-	if (!c->check.why && c->recovering && c->ask_op == MX_OP_LOOKUP && st == MX_OK && c->nknows < CLAIM_SLOTS) {
-		c->knows[c->nknows].id = mx_peer_node(a->peer)->id;
-		c->knows[c->nknows++].incarnation = mx_peer_node(a->peer)->incarnation;
-	}
 	if (c->check.why)
 		claim_check_asked(c, st, body, len);
 	else if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
-	else if (st == MX_OK)
-		find_answer(c, mx_peer_node(a->peer), body, len, now);
+	else if (st == MX_OK && find_answer(c, mx_peer_node(a->peer), body, len, now))
+		note_knows(c, mx_peer_node(a->peer));
 	mx_peer_put(a->peer);
 	a->peer = NULL;
 	claim_tick_at(c, now);

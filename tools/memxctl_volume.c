@@ -237,6 +237,11 @@ static int cmd_recover(struct ctl *c, int argc, char **argv)
 	if (rc)
 		fail("recover", a.name, rc, err);
 	v = volume_get(c, a.name, &rc, &err);
+	if (!v && a.uuid) {	/* the other one of the name is there still */
+		printf("the volume %s with uuid %s has holders again\n", a.name, uuid);
+		g_free(err);
+		return CTL_OK;
+	}
 	if (!v)
 		fail("show", a.name, rc, err);
 	volume_inspect(c, v);
