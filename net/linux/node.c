@@ -453,7 +453,9 @@ bool mxk_lasting_id(struct mx_node *node, u16 port)
 	strscpy(what.name, node->name, sizeof(what.name));
 	strscpy(what.serials[0], dmi_get_system_info(DMI_PRODUCT_SERIAL) ?: "", sizeof(what.serials[0]));
 	strscpy(what.serials[1], dmi_get_system_info(DMI_BOARD_SERIAL) ?: "", sizeof(what.serials[1]));
-	mx_hmac_sha256(out, uuid, strlen(uuid), &what, sizeof(what));
+	mx_hmac_sha256(out, uuid, strlen(uuid), &what,
+		       *what.serials[0] || *what.serials[1] ? sizeof(what) :
+		       offsetof(typeof(what), serials));
 	node->id = mx_ld64(out);
 	return true;
 }
