@@ -59,12 +59,7 @@ void memx_dev_put(struct memx_dev *d)
 
 bool memx_devs_any(void)
 {
-	bool any;
-
-	mutex_lock(&memx_lock);
-	any = !list_empty(&memx_devs);
-	mutex_unlock(&memx_lock);
-	return any;
+	return atomic_read(&ndevs) != 0;
 }
 
 static struct memx_dev *find(const char *volume, const char *device)

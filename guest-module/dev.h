@@ -80,6 +80,7 @@ struct memx_dev *memx_dev_find(const char *volume, const char *device);
 void memx_dev_put(struct memx_dev *d);
 /* Every memx_dev_attach() under way ends soon, by -ECANCELED. */
 void memx_dev_stop_attaching(void);
+/* Also one that was forced off and whose file is open still. */
 bool memx_devs_any(void);
 /* All, when the module goes. Nothing is open then. */
 void memx_dev_detach_all(void);

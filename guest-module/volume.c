@@ -303,8 +303,10 @@ err_copies:
 		snprintf(why, len, "there is no network interface \"%s\"; see `ip link`", c->ifname);
 	else if (rc == -ENOMEM)
 		snprintf(why, len, "not enough memory to open volume \"%s\"", c->name);
+	else if (rc == -EBUSY)
+		snprintf(why, len, "this machine is about to hibernate");
 	else
-		snprintf(why, len, "no UDP socket could be opened (error %d)", -rc);
+		snprintf(why, len, "the network could not be used (error %d)", -rc);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(memx_volume_start);
