@@ -44,13 +44,13 @@ void memx_wait_finish(MemxWait *w, enum mx_status status, const char *error)
 		qatomic_store_release(&w->done, true);
 }
 
-/* QEMU's clock stands still while the host is suspended, the client's does not. */
+/* QEMU's clock stands still while the host is suspended, the client's does not: so it is
+ * looked at every second. */
 static int64_t on_qemu_clock(mx_ns at)
 {
-	mx_ns now = memx_now(), left = at > now ? at - now : 0;
-	int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+	mx_ns now = memx_now(), left = at > now ? MIN(at - now, MX_SEC) : 0;
 
-	return left < (mx_ns)(INT64_MAX - start) ? start + (int64_t)left : INT64_MAX;
+	return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + (int64_t)left;
 }
 
 /* Lock held. An earlier alarm stays as it is: it finds nothing to do and comes back
