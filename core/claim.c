@@ -527,7 +527,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	a->busy = false;
 	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
 	c->answered += answered;
-	c->denied |= st == MX_ST_DENIED && c->ask_op == MX_OP_LOOKUP;
+	c->denied |= st == MX_ST_DENIED;
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
 	if (c->check.why)

@@ -109,6 +109,7 @@ void mx_ep_free(struct mx_ep *ep)
 
 const struct mx_port *mx_ep_port(const struct mx_ep *ep) { return ep->port; }
 struct mx_list *mx_ep_claims(struct mx_ep *ep) { return &ep->claims; }
+mx_ns mx_ep_woke(const struct mx_ep *ep) { return ep->woke; }
 u64 mx_ep_bytes(const struct mx_ep *ep) { return ep->bytes; }
 void *mx_ep_user(const struct mx_ep *ep) { return ep->user; }
 const struct mx_node *mx_ep_node(const struct mx_ep *ep) { return &ep->conf.node; }
@@ -347,7 +348,9 @@ enum mx_reject_why mx_ep_rx(struct mx_ep *ep, mx_ns now, const struct mx_addr *f
 
 /* ---- time ---- */
 
-#define SLEPT	(2 * MX_SEC)	/* as late comes who was suspended, or stopped */
+/* As late comes who was suspended, or stopped; one who is only short of a processor does
+ * not, and must not take silence for his own. */
+#define SLEPT	(10 * MX_SEC)
 
 void mx_ep_step(struct mx_ep *ep, mx_ns now)
 {

@@ -161,6 +161,8 @@ enum mx_suite mx_peer_suite(const struct mx_peer *p);	/* of the session in use; 
 bool mx_peer_is_initiator(const struct mx_peer *p);	/* we connected */
 /* When last heard (authenticated); not before we were last suspended, and could not hear. */
 mx_ns mx_peer_heard(const struct mx_peer *p);
+/* When we were last found to have been suspended, or stopped, for 10 s or longer. */
+mx_ns mx_ep_woke(const struct mx_ep *ep);
 void *mx_peer_user(const struct mx_peer *p);		/* free for the user above */
 void mx_peer_set_user(struct mx_peer *p, void *u);
 

@@ -376,6 +376,7 @@ static bool overdue(struct mx_vol *v, const struct mx_io *io, mx_ns now)
 		t = io->sent;	/* the holders are silent, who would set it */
 	else if (io->state != MX_IO_WAIT || !io->act->hold)
 		return false;	/* waits for another, whose time will come */
+	t = mx_max_u64(t, mx_ep_woke(v->c->ep));
 	if (now <= t || now - t < patience)
 		return false;
 	if (noted)
@@ -407,7 +408,7 @@ bool mx_vol_policy(struct mx_vol *v, mx_ns now)
 	mx_list_for_each_safe(n, next, &v->leasewait) {
 		struct mx_req *r = mx_list_entry(n, struct mx_req, node);
 
-		if (now < r->born + v->conf.fail_after)
+		if (now < mx_max_u64(r->born, mx_ep_woke(v->c->ep)) + v->conf.fail_after)
 			continue;
 		mx_list_del(n);
 		r->st = MX_ST_TIMEOUT;

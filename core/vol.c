@@ -58,8 +58,8 @@ void mx_claim_explain(struct mx_text *t, const struct mx_claim *c, const char *n
 		mx_text_str(t, " servers asked; check the name ('memxctl volume list'), or create it");
 		break;
 	case MX_ST_DENIED:
-		mx_text_str(t, ": the key is another volume's; give the pool's, or that which "
-			       "'memxctl volume key' makes of it for this volume");
+		mx_text_str(t, ": the key is another volume's, or what is asked for needs the pool's; "
+			       "give that, or what 'memxctl volume key' makes of it for this volume");
 		break;
 	case MX_ST_NO_SERVERS:
 		if (asked)
