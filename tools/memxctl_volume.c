@@ -237,8 +237,9 @@ static int cmd_recover(struct ctl *c, int argc, char **argv)
 	if (rc)
 		fail("recover", a.name, rc, err);
 	v = volume_get(c, a.name, &rc, &err);
-	if (!v && a.uuid) {	/* the other one of the name is there still */
-		printf("the volume %s with uuid %s has holders again\n", a.name, uuid);
+	if (!v && rc == -ENOTUNIQ) {	/* the other one of the name is there still */
+		printf("the volume %s with uuid %s can be opened by nobody while another has its name, but has "
+		       "holders again\n", a.name, uuid ? uuid : "?");
 		g_free(err);
 		return CTL_OK;
 	}
