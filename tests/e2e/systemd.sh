@@ -168,6 +168,8 @@ test_service_signal() {
 	sleep 8
 	check "one signal ends nothing, also after TimeoutStopSec" still_there "$pid"
 	check "its status says so" status_text 'only copy of'
+	box systemctl stop --no-block memxd.service
+	check "nor does a stop after it, which waits" stop_waits "$pid"
 	box systemctl kill memxd.service
 	check "a second one does" ends_well
 }
