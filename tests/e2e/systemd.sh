@@ -122,6 +122,12 @@ test_service_upgrade() {
 	check "with all it held" qemu_io "${pattern[@]}"
 }
 
+# In namespaces systemd may say that it failed (EIO, auxiliary processes) though memxd has
+# the signal, which is looked at by whoever calls this.
+kill_service() {
+	box systemctl kill memxd.service || :
+}
+
 # Lets waiting for data be tested in seconds, and the log outlive systemd.
 be_impatient() {
 	# shellcheck disable=SC2016
@@ -150,7 +156,7 @@ test_service_stop() {
 	check "and what ends it" status_text 'systemctl kill memxd.* ends it at once'
 	check "it is waited for, and asking again changes nothing" stop_waits "$pid"
 	check "it goes on with all it held" qemu_io "${pattern[@]}"
-	box systemctl kill memxd.service
+	kill_service
 	check "what its status named ends it, which is no failure" ends_well
 }
 
@@ -164,13 +170,13 @@ test_service_signal() {
 	check "it starts again, empty" box systemctl start memxd.service
 	check "a volume is made anew" holds_again
 	pid=$(main_pid) || pid=none
-	box systemctl kill memxd.service
+	kill_service
 	sleep 8
 	check "one signal ends nothing, also after TimeoutStopSec" still_there "$pid"
 	check "its status says so" status_text 'only copy of'
 	box systemctl stop --no-block memxd.service
 	check "nor does a stop after it, which waits" stop_waits "$pid"
-	box systemctl kill memxd.service
+	kill_service
 	check "a second one does" ends_well
 }
 
@@ -262,7 +268,7 @@ within_a_minute() {
 removed_when_told() {
 	local output killer
 	{ within_a_minute property ActiveState deactivating && sleep 4 &&
-		box systemctl kill memxd.service; } >/dev/null 2>&1 &
+		kill_service; } >/dev/null 2>&1 &
 	killer=$!
 	output=$(removed remove memxd memxctl qemu-block-memx 2>&1) || { echo "$output" && return 1; }
 	wait "$killer" || return 1
