@@ -208,13 +208,13 @@ static int memx_fail(BDRVMemxState *s, MemxWait *w, Error **errp)
 	return memx_errno(w->status);
 }
 
-/* STANDBY or LOST -> ACTIVE. */
-static int memx_take(BDRVMemxState *s, bool read_only, Error **errp)
+/* STANDBY or LOST -> ACTIVE. @if_free: not from anybody, nor waiting for a dead one's lease. */
+static int memx_take(BDRVMemxState *s, bool read_only, bool if_free, Error **errp)
 {
 	struct mx_vol_conf conf = {
 		.read_only = read_only,
-		.force = s->opts->force,
-		.wait_owner = true,
+		.force = s->opts->force && !if_free,
+		.wait_owner = !if_free,
 		.fail_after = s->opts->timeout_s * MX_SEC,
 		.open_timeout = s->opts->open_timeout_s * MX_SEC,
 	};
@@ -310,6 +310,15 @@ static void memx_state_destroy(BDRVMemxState *s)
 	memx_options_free(s->opts);
 }
 
+/* The guest runs elsewhere, or nowhere yet. One that only reads takes what nobody has: QEMU
+ * wants to see the image's header. */
+static int memx_open_inactive(BDRVMemxState *s, bool read_only, Error **errp)
+{
+	if (read_only && memx_take(s, true, true, NULL) == 0)
+		return 0;
+	return memx_look_up(s, errp);
+}
+
 static int memx_open(BlockDriverState *bs, QDict *options, int flags, Error **errp)
 {
 	g_autoptr(MemxOptions) opts = memx_options_new(options, errp);
@@ -325,10 +334,12 @@ static int memx_open(BlockDriverState *bs, QDict *options, int flags, Error **er
 	s = memx_state_init(bs, g_steal_pointer(&opts), client,
 			    flags & BDRV_O_NO_IO ? MEMX_INFO : MEMX_STANDBY);
 
-	if (flags & (BDRV_O_NO_IO | BDRV_O_INACTIVE))
+	if (flags & BDRV_O_NO_IO)
 		ret = memx_look_up(s, errp);
+	else if (flags & BDRV_O_INACTIVE)
+		ret = memx_open_inactive(s, !(flags & BDRV_O_RDWR), errp);
 	else
-		ret = memx_take(s, !(flags & BDRV_O_RDWR), errp);
+		ret = memx_take(s, !(flags & BDRV_O_RDWR), false, errp);
 	if (ret < 0) {
 		memx_state_destroy(s);
 		return ret;
@@ -370,7 +381,7 @@ static int coroutine_fn memx_co_reopen(BDRVMemxState *s, bool read_only)
 		return 0;
 	if (s->tried_open_ns + MEMX_REOPEN_NS > (int64_t)memx_now())
 		return -EIO;
-	ret = memx_take(s, read_only, &err);
+	ret = memx_take(s, read_only, false, &err);
 	s->tried_open_ns = memx_now();
 	if (ret < 0)
 		warn_report_err(err);
@@ -660,7 +671,7 @@ static void coroutine_fn memx_co_invalidate_cache(BlockDriverState *bs, Error **
 	QEMU_LOCK_GUARD(&s->open_lock);
 	if (s->state != MEMX_STANDBY)
 		return;
-	if (memx_take(s, bdrv_is_read_only(bs), &err) == 0)
+	if (memx_take(s, bdrv_is_read_only(bs), false, &err) == 0)
 		return;
 	if (!s->was_active) {
 		error_propagate(errp, err);
@@ -710,8 +721,8 @@ static int memx_reopen_prepare(BDRVReopenState *rs, BlockReopenQueue *queue, Err
 	if (!(rs->flags & BDRV_O_RDWR) || s->state != MEMX_ACTIVE || !s->vol_read_only)
 		return 0;
 	memx_release(s);
-	ret = memx_take(s, false, errp);
-	if (ret < 0 && memx_take(s, true, &err) < 0) {
+	ret = memx_take(s, false, false, errp);
+	if (ret < 0 && memx_take(s, true, false, &err) < 0) {
 		error_report_err(err);
 		QEMU_LOCK_GUARD(&s->lock);
 		memx_set_state(s, MEMX_LOST);
