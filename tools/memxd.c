@@ -366,7 +366,7 @@ static void tell_status(struct daemon *d)
 	u64 volumes, extents, bytes;
 	char used[MXP_SIZE_STR], offered[MXP_SIZE_STR];
 
-	if (d->leaving) {
+	if (d->leaving) {	/* packaging/memxd-stop knows it by the first word */
 		mx_server_only_copies(d->server, &volumes, &extents, &bytes);
 		notify("STATUS=Leaving; holds the only copy of %s in %llu volumes; %s ends it at once",
 		       mxp_size_str(bytes, used), (unsigned long long)volumes, what_ends_it());

@@ -102,11 +102,9 @@ int mxp_raw_open(struct mxp_net *n, u32 ifindex, const char *ifname, unsigned bu
 
 u8 *mxp_raw_dgram(u8 *frame, u32 *len)
 {
-	u32 told = *len < MXP_RAW_HEAD ? 0 : mx_ld16(frame);
-
-	if (*len < MXP_RAW_HEAD || told > *len - MXP_RAW_HEAD)
+	if (*len < MXP_RAW_HEAD || mx_ld16(frame) > *len - MXP_RAW_HEAD)
 		return NULL;
-	*len = told;
+	*len = mx_ld16(frame);
 	return frame + MXP_RAW_HEAD;
 }
 
