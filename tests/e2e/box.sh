@@ -47,6 +47,19 @@ box_start() {
 		mount -t proc proc "$root/proc"
 		mount -t sysfs -o ro sysfs "$root/sys"
 		mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" || :
+		# systemd would mount the devices of this machine: its terminals, its log.
+		mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+		mkdir "$root/dev/shm" "$root/dev/pts"
+		for device in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do
+			mknod -m 666 "$root/dev/${device% *}" c 1 "${device#* }"
+		done
+		mknod -m 666 "$root/dev/tty" c 5 0
+		mount -t devpts -o newinstance,mode=620,ptmxmode=666,gid=5 devpts "$root/dev/pts"
+		ln -s pts/ptmx "$root/dev/ptmx"
+		ln -s /proc/self/fd "$root/dev/fd"
+		for stream in 0:stdin 1:stdout 2:stderr; do
+			ln -s "fd/${stream%:*}" "$root/dev/${stream#*:}"
+		done
 		for folder in dev/shm run tmp; do
 			mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"
 		done

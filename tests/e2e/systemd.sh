@@ -185,11 +185,17 @@ still_waits() {
 	property ActiveState deactivating && [ "$(box systemctl is-system-running)" = stopping ]
 }
 
+# What runs still, and the few jobs all others wait for.
+why_not_ended() {
+	box ps -e -o pid,ppid,etimes,args
+	box systemctl list-jobs --no-pager | grep -v ' waiting'
+}
+
 # Within $1 seconds.
 box_ends() {
 	local began=$SECONDS
 	while kill -0 "$box_holder" 2>/dev/null; do
-		[ $((SECONDS - began)) -lt "$1" ] || { box systemctl list-jobs --no-pager; return 1; }
+		[ $((SECONDS - began)) -lt "$1" ] || { why_not_ended; return 1; }
 		sleep 0.2
 	done
 	echo "after $((SECONDS - began)) s"
@@ -301,6 +307,7 @@ systemd_test() {
 		box_stop
 		if box_start_systemd "$release" >"$work/systemd.log" 2>&1; then
 			ok "systemd of $release runs"
+			check "it has none of this machine's devices" box_sh 'ls /dev; ! [ -e /dev/kmsg ] && ! [ -e /dev/tty0 ]'
 			test_start
 			test_service_upgrade
 			test_service_stop
