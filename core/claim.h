@@ -56,7 +56,7 @@ struct mx_claim_ops {
 	/* Result of find / take / create. st OK: FOUND resp. HELD. OWNED: see
 	 * mx_claim_owner(). NO_VOLUME, NAME_CLASH (see mx_claim_clash), NO_QUORUM,
 	 * TIMEOUT, NO_SERVERS, EXISTS, DELETED, BAD_KEY, DENIED (the key is of another
-	 * volume) ... */
+	 * volume, or does not do for this: recovering needs the pool's) ... */
 	void (*done)(void *user, enum mx_status st, mx_ns now);
 	/* HELD -> LOST (st FENCED), or HELD again under a higher epoch (st OK). */
 	void (*changed)(void *user, enum mx_status st, mx_ns now);
