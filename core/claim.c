@@ -403,6 +403,11 @@ static struct mx_member *ask_next(struct mx_claim *c)
 	return best;
 }
 
+bool claim_all_asked(struct mx_claim *c)
+{
+	return c->nasked == CLAIM_ASKED_MAX || !ask_next(c);
+}
+
 void claim_ask_all(struct mx_claim *c, u8 op, mx_ns now)
 {
 	c->ask_op = op;
@@ -514,6 +519,9 @@ static void note_knows(struct mx_claim *c, const struct mx_node *from)
 {
 	if (!c->recovering || c->ask_op != MX_OP_LOOKUP || c->nknows == CLAIM_SLOTS)
 		return;
+	for (u32 i = 0; i < c->nknows; i++)
+		if (c->knows[i].id == from->id && c->knows[i].incarnation == from->incarnation)
+			return;
 	c->knows[c->nknows].id = from->id;
 	c->knows[c->nknows++].incarnation = from->incarnation;
 }
@@ -522,7 +530,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 {
 	struct claim_ask *a = mx_container_of(call, struct claim_ask, call);
 	struct mx_claim *c = a->c;
-	bool answered = st < 64;	/* what comes over the wire */
+	bool answered = st < 64, knows = false;	/* (< 64: what comes over the wire) */
 
 	a->busy = false;
 	c->asked[a->index].answer = !answered ? ANSWER_NONE : st == MX_OK ? ANSWER_YES : ANSWER_NO;
@@ -531,10 +539,12 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	if (answered)
 		c->asked[a->index].incarnation = mx_peer_node(a->peer)->incarnation;
 	if (c->check.why)
-		claim_check_asked(c, st, body, len);
+		knows = claim_check_asked(c, st, body, len);
 	else if (c->creating)
 		claim_create_asked(c, a, st, body, len, now);
-	else if (st == MX_OK && find_answer(c, mx_peer_node(a->peer), body, len, now))
+	else
+		knows = st == MX_OK && find_answer(c, mx_peer_node(a->peer), body, len, now);
+	if (knows)
 		note_knows(c, mx_peer_node(a->peer));
 	mx_peer_put(a->peer);
 	a->peer = NULL;

@@ -38,12 +38,14 @@ void claim_check_start(struct mx_claim *c, enum claim_check why, const u8 *a, co
 	c->check.n = b ? 2 : 1;
 	memcpy(c->check.uuid[0], one, MX_UUID);
 	memcpy(c->check.uuid[1], two, MX_UUID);
-	c->check.until = mx_min_u64(c->deadline, now + CHECK_PATIENCE);
+	/* Before a recovery all are asked, however many: who has not answered is given up. */
+	c->check.until = why == CHECK_RECOVER ? MX_NEVER : mx_min_u64(c->deadline, now + CHECK_PATIENCE);
 	c->state = MX_CLAIM_FINDING;
 	check_ask(c, now);
 }
 
-void claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len)
+/* True: it has the volume, which it does not know to be deleted. */
+bool claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len)
 {
 	struct mx_hstate h = { .desc = c->tmp };
 	bool *dead = &c->check.dead[c->check.at];
@@ -51,15 +53,17 @@ void claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u3
 	if (st == MX_ST_DELETED)
 		*dead = true;
 	if (st != MX_OK || len < 8 || !mx_hstate_decode(body + 8, len - 8, &h, NULL) ||
-	    c->tmp->state != MX_VOL_DELETED ||
 	    memcmp(c->tmp->uuid, c->check.uuid[c->check.at], MX_UUID))
-		return;
+		return false;
+	if (c->tmp->state != MX_VOL_DELETED)
+		return true;
 	if (c->tmp->epoch != c->check.epoch || c->tmp->version != c->check.version)
 		c->check.tombs = 0;
 	c->check.epoch = c->tmp->epoch;
 	c->check.version = c->tmp->version;
 	c->check.tombs++;
 	*dead |= !c->tmp->nprev && c->check.tombs >= mx_majority(c->tmp->nholders);
+	return false;
 }
 
 void claim_check_tick(struct mx_claim *c, mx_ns now)
@@ -67,7 +71,8 @@ void claim_check_tick(struct mx_claim *c, mx_ns now)
 	enum claim_check why = c->check.why;
 
 	claim_ask_all(c, c->ask_op, now);
-	if (!claim_asks_idle(c) && now < c->check.until) {
+	if ((!claim_asks_idle(c) || (why == CHECK_RECOVER && !claim_all_asked(c))) &&
+	    now < c->check.until) {
 		claim_tick_at(c, now + CLAIM_TICK);
 		return;
 	}

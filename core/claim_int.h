@@ -191,6 +191,7 @@ bool claim_majority(const struct mx_claim *c, claim_flag *f);	/* in old and, whi
 bool claim_hopeless(const struct mx_claim *c, claim_flag *against); /* so many against that no majority is left */
 u64 claim_score(const char *name, u64 id);		/* rendezvous hashing */
 void claim_ask_all(struct mx_claim *c, u8 op, mx_ns now);
+bool claim_all_asked(struct mx_claim *c);	/* that are known of; answered or not */
 void claim_asks_cancel(struct mx_claim *c);
 bool claim_asks_idle(const struct mx_claim *c);
 void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len);	/* into tmp, seen, owner */
@@ -231,7 +232,7 @@ void claim_recover_checked(struct mx_claim *c, mx_ns now);
 void claim_take_checked(struct mx_claim *c, mx_ns now);
 /* claim_dead.c */
 void claim_check_start(struct mx_claim *c, enum claim_check why, const u8 *a, const u8 *b, mx_ns now);
-void claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len);
+bool claim_check_asked(struct mx_claim *c, enum mx_status st, const u8 *body, u32 len);
 void claim_check_tick(struct mx_claim *c, mx_ns now);
 void claim_clash_checked(struct mx_claim *c, mx_ns now);	/* claim.c */
 /* claim_create.c */

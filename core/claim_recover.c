@@ -178,7 +178,8 @@ void claim_recover_found(struct mx_claim *c, mx_ns now)
 	}
 }
 
-/* Nothing that any server knows to be deleted is brought back. */
+/* Nothing that any server knows to be deleted is brought back, and nothing is done if
+ * holders that were silent the first time were heard now. */
 void claim_recover_checked(struct mx_claim *c, mx_ns now)
 {
 	struct mx_srvref to[2];
@@ -188,6 +189,8 @@ void claim_recover_checked(struct mx_claim *c, mx_ns now)
 		n = choose(c, false, to) || choose(c, true, to);
 	if (c->check.dead[0])
 		recover_end(c, MX_ST_DELETED, now);
+	else if (quorum(c))
+		recover_end(c, MX_ST_INVALID, now);
 	else if (n)
 		write_recovered(c, to, n, now);
 	else

@@ -762,55 +762,6 @@ static void resizing(void **state)
 	three_down(&t);
 }
 
-static void recovering(void **state)
-{
-	struct three t;
-	struct clop x;
-	u32 kept = 0, gone = 0;
-
-	(void)state;
-	cl_init(&t.c, 43);
-	for (int i = 0; i < 5; i++)
-		cl_server(&t.c, i, 64);
-	cl_client(&t.c, 6);
-	assert_int_equal(cl_create(&t.c, 6, "vm1", 32 << 20), MX_OK);
-	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
-	mark_all(&t, 32, 0, 10);
-	clop_init(&x);
-	mx_client_recover(t.c.n[6].client, "vm1", NULL, &x.op, t.c.now);
-	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_ST_INVALID);
-	/* Two of its three holders restart. */
-	for (u32 i = 0, n = 0; i < 3 && n < 2; i++, n++) {
-		u64 id = mx_vol_desc(t.v.v)->holders[i].id;
-
-		cl_kill(&t.c, (int)id - 100);
-		gone |= 1u << (id - 100);
-	}
-	mx_vol_free(t.v.v);
-	cl_kill(&t.c, 6);
-	for (int i = 0; i < 5; i++)
-		if (gone >> i & 1)
-			cl_server(&t.c, i, 64);
-	cl_client(&t.c, 7);
-	cl_for(&t.c, 12 * MX_SEC);
-	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_ST_NO_QUORUM);
-	assert_non_null(strstr(mx_vol_error(t.v.v), "volume recover"));
-	mx_vol_free(t.v.v);
-	clop_init(&x);
-	mx_client_recover(t.c.n[7].client, "vm1", NULL, &x.op, t.c.now);
-	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_OK);
-	assert_int_equal(cl_open(&t.c, 7, "vm1", NULL, &t.v), MX_OK);
-	for (u32 e = 0; e < 32; e++) {
-		enum mx_status st = check_page(&t, e, 0, 10);
-
-		assert_true(st == MX_OK || st == MX_ST_LOST);
-		kept += st == MX_OK;
-	}
-	print_message("# %u of 32 extents kept\n", kept);
-	assert_true(kept > 10);
-	three_down(&t);
-}
-
 /* ---- memory ---- */
 
 /* The nth allocation of the client fails, for every n: nothing is lost, nothing
@@ -889,7 +840,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(by_name),
 		cmocka_unit_test(deleting),
 		cmocka_unit_test(resizing),
-		cmocka_unit_test(recovering),
 		cmocka_unit_test(no_memory),
 	};
 
