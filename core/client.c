@@ -119,7 +119,8 @@ static void deliver_one(struct mx_client *c, struct mx_req *r, mx_ns now)
 	mx_list_del(&r->node);
 	if (v->fail && r->st == MX_OK)
 		r->st = v->fail;
-	if (r->st == MX_OK && !mx_vol_lease_ok(v, now)) {
+	/* @now may be from before it was asked for. */
+	if (r->st == MX_OK && !mx_vol_lease_ok(v, mx_max_u64(now, r->born))) {
 		mx_list_add_tail(&v->leasewait, &r->node);
 		mx_vol_tick_at(v, now + 5 * MX_MS);
 		return;
@@ -129,6 +130,24 @@ static void deliver_one(struct mx_client *c, struct mx_req *r, mx_ns now)
 		mx_vol_tick_at(v, now);
 	(void)c;
 	r->done(r, r->st);
+}
+
+static void deliver_stat(struct mx_blkstat_req *r, mx_ns now)
+{
+	struct mx_vol *v = r->vol;
+
+	mx_list_del(&r->node);
+	if (v->fail && r->attempt == MX_OK)
+		r->attempt = v->fail;
+	if (r->attempt == MX_OK && !mx_vol_lease_ok(v, mx_max_u64(now, r->sent))) {
+		mx_list_add_tail(&v->statwait, &r->node);
+		mx_vol_tick_at(v, now + 5 * MX_MS);
+		return;
+	}
+	v->nreqs--;
+	if (v->phase == MX_VP_CLOSING)
+		mx_vol_tick_at(v, now);
+	r->done(r, r->attempt);
 }
 
 /* Only what is there at the start, so that a caller whose done() submits what
@@ -141,16 +160,8 @@ static void deliver(struct mx_client *c, mx_ns now)
 	mx_list_take(&stats, &c->stat_done);
 	while (!mx_list_empty(&reqs))
 		deliver_one(c, mx_list_entry(reqs.next, struct mx_req, node), now);
-	while (!mx_list_empty(&stats)) {
-		struct mx_blkstat_req *r = mx_list_entry(stats.next, struct mx_blkstat_req, node);
-		struct mx_vol *v = r->vol;
-
-		mx_list_del(&r->node);
-		v->nreqs--;
-		if (v->phase == MX_VP_CLOSING)
-			mx_vol_tick_at(v, now);
-		r->done(r, r->attempt);
-	}
+	while (!mx_list_empty(&stats))
+		deliver_stat(mx_list_entry(stats.next, struct mx_blkstat_req, node), now);
 }
 
 void mx_client_settle(struct mx_client *c, mx_ns now)

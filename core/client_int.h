@@ -30,7 +30,8 @@
  * Completion. A part's end gives its memory back at once; its request is done
  * when all parts are, and is told so from mx_client_settle, which every way in
  * from the endpoint passes at its end. Requests that went well are told only
- * under a live lease; until then they wait in vol->leasewait.
+ * under a live lease; until then they wait in vol->leasewait, block status in
+ * vol->statwait.
  */
 #ifndef MEMX_CORE_CLIENT_INT_H
 #define MEMX_CORE_CLIENT_INT_H
@@ -381,7 +382,7 @@ struct mx_vol {
 
 	/* requests */
 	struct mx_list reqq;		/* not wholly split */
-	struct mx_list leasewait;
+	struct mx_list leasewait, statwait;	/* done, and waiting to be told */
 	struct mx_list unknown;		/* reads */
 	struct mx_list statq;		/* struct mx_blkstat_req waiting for a part */
 	u32 nreqs;			/* submitted, not done */

@@ -243,11 +243,21 @@ static void drop_part(struct mx_io *io, enum mx_status st, mx_ns now)
 		mx_part_finish(io, st);
 }
 
+static void end_stats(struct mx_list *all, enum mx_status st)
+{
+	while (!mx_list_empty(all)) {
+		struct mx_list *n = all->next;
+
+		mx_list_del(n);
+		mx_stat_done(mx_list_entry(n, struct mx_blkstat_req, node), st);
+	}
+}
+
 /* Ends every request there is. What is being done to extents for their own sake
  * goes on. */
 void mx_vol_end_all(struct mx_vol *v, enum mx_status st, mx_ns now)
 {
-	struct mx_list *n, turn;
+	struct mx_list turn;
 
 	mx_list_take(&turn, &v->reqq);
 	while (!mx_list_empty(&turn)) {
@@ -266,11 +276,8 @@ void mx_vol_end_all(struct mx_vol *v, enum mx_status st, mx_ns now)
 		if (io->state != MX_IO_FREE && !(io->flags & MX_IOF_INTERNAL))
 			drop_part(io, st, now);
 	}
-	while (!mx_list_empty(&v->statq)) {
-		n = v->statq.next;
-		mx_list_del(n);
-		mx_stat_done(mx_list_entry(n, struct mx_blkstat_req, node), st);
-	}
+	end_stats(&v->statq, st);
+	end_stats(&v->statwait, st);
 	while (!mx_list_empty(&v->leasewait)) {
 		struct mx_req *r = mx_list_entry(v->leasewait.next, struct mx_req, node);
 
@@ -413,6 +420,14 @@ bool mx_vol_policy(struct mx_vol *v, mx_ns now)
 		mx_list_del(n);
 		r->st = MX_ST_TIMEOUT;
 		mx_list_add_tail(&v->c->done, n);
+	}
+	mx_list_for_each_safe(n, next, &v->statwait) {
+		struct mx_blkstat_req *r = mx_list_entry(n, struct mx_blkstat_req, node);
+
+		if (now < mx_max_u64(r->sent, mx_ep_woke(v->c->ep)) + v->conf.fail_after)
+			continue;
+		mx_list_del(n);
+		mx_stat_done(r, MX_ST_TIMEOUT);
 	}
 	return true;
 }

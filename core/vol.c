@@ -350,7 +350,7 @@ static void make_sure(struct mx_vol *v, mx_ns now)
 
 static void retry_lease(struct mx_vol *v, mx_ns now)
 {
-	if (mx_list_empty(&v->leasewait))
+	if (mx_list_empty(&v->leasewait) && mx_list_empty(&v->statwait))
 		return;
 	if (!mx_vol_lease_ok(v, now)) {
 		mx_vol_tick_at(v, now + 5 * MX_MS);
@@ -361,6 +361,12 @@ static void retry_lease(struct mx_vol *v, mx_ns now)
 
 		mx_list_del(n);
 		mx_list_add_tail(&v->c->done, n);
+	}
+	while (!mx_list_empty(&v->statwait)) {
+		struct mx_list *n = v->statwait.next;
+
+		mx_list_del(n);
+		mx_list_add_tail(&v->c->stat_done, n);
 	}
 }
 
@@ -552,6 +558,7 @@ static struct mx_vol *vol_new(struct mx_client *c, const char *name, const struc
 	set_conf(v, conf);
 	mx_list_init(&v->reqq);
 	mx_list_init(&v->leasewait);
+	mx_list_init(&v->statwait);
 	mx_list_init(&v->unknown);
 	mx_list_init(&v->statq);
 	mx_list_init(&v->io_free);

@@ -180,7 +180,7 @@ static const struct ck_sess *next_sess(const struct ck_sess *s)
 	return t;
 }
 
-static bool overtaken_by_force(const struct ck_sess *s)
+bool ck_overtaken_by_force(const struct ck_sess *s)
 {
 	const struct ck_sess *next = next_sess(s);
 
@@ -196,7 +196,7 @@ static void check_owner(struct ck_vol *v, u32 op)
 
 	/* Whoever waits for the lease may count on the owner before being
 	 * silent. A forced takeover cannot: it was told that owner is dead. */
-	if (next && !overtaken_by_force(o->sess))
+	if (next && !ck_overtaken_by_force(o->sess))
 		broken(c, "%s: request #%u of %s completed although %s has owned the volume since "
 		     "stamp %u (#%u began at %u)", v->name, op, o->sess->who, next->who,
 		     next->opened, op, o->submit);
@@ -317,7 +317,7 @@ static u32 read_since(const struct ck_vol *v, u32 op)
 {
 	const struct ck_op *o = &v->ck->ops[op];
 
-	if (!overtaken_by_force(o->sess))
+	if (!ck_overtaken_by_force(o->sess))
 		return o->submit;
 	return o->sess->shaken ? mx_min_u32(o->submit, o->sess->shaken_at) : 0;
 }
@@ -420,7 +420,7 @@ static void end_read_ok(struct ck_vol *v, u32 op, const u8 *data)
 	struct ck_cand *x[PAGE_BLOCKS];
 	struct ck_blk *b[PAGE_BLOCKS];
 	u64 blk = r->blk, end = r->blk + r->n;
-	bool old = overtaken_by_force(r->sess);	/* it shows what was, not what is */
+	bool old = ck_overtaken_by_force(r->sess);	/* it shows what was, not what is */
 	u32 i, n;
 
 	for (; blk < end; blk += n) {
@@ -460,7 +460,7 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 		broken(c, "%s: request #%u of %s ended after its session", v->name, op, o->sess->who);
 	o->done = ck_stamp(c);
 	/* As with reads: of a hole nothing need be sent to say that it is zeros. */
-	if (how == CK_OK && o->kind != CK_WRITE && o->kind != CK_READ && overtaken_by_force(o->sess))
+	if (how == CK_OK && o->kind != CK_WRITE && o->kind != CK_READ && ck_overtaken_by_force(o->sess))
 		how = CK_FAILED;
 	/* An error is an error; what a former owner says of its reason is old. */
 	if (how == CK_ENDED_LOST && ck_overtaken(o->sess))

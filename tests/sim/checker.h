@@ -65,6 +65,8 @@ void ck_crash(struct ck_sess *s);
 void ck_force(struct ck_vol *v);
 /* Is there a session of a higher epoch? */
 bool ck_overtaken(const struct ck_sess *s);
+/* Likewise, and that did not wait for the end of the lease: @s may not know yet. */
+bool ck_overtaken_by_force(const struct ck_sess *s);
 
 /* Requests: blocks [blk, blk + n) of the volume. Returns the request's number. */
 u32 ck_begin(struct ck_sess *s, enum ck_kind kind, u64 blk, u32 n);

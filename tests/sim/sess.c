@@ -421,8 +421,13 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 			    (!one_extent && b->kind != MX_PAGE_HOLE)))
 		sim_fail(&s->l->w, "%s: block status of an odd run: %llu at %llu", s->vol->name,
 			 (unsigned long long)b->run, (unsigned long long)b->off);
-	if (ck_overtaken(s->ck))
-		st = MX_ST_FENCED;	/* an owner that does not know yet: as with reads */
+	if (st == MX_OK && ck_overtaken(s->ck)) {
+		/* As with reads. */
+		if (!ck_overtaken_by_force(s->ck))
+			sim_fail(&s->l->w, "%s: status told by %s although another has owned the volume",
+				 s->vol->name, s->c->n->name);
+		st = MX_ST_FENCED;
+	}
 	if (st == MX_OK && (b->kind == MX_PAGE_ZERO || b->kind == MX_PAGE_HOLE))
 		ck_run_zero(s->ckv, since, blk, b->run / MX_BLOCK);
 	if (st == MX_OK && b->kind == MX_PAGE_LOST)

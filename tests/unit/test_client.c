@@ -419,6 +419,20 @@ static void bad_requests(void **state)
 	down();
 }
 
+/* ---- block status ---- */
+
+struct stat { struct mx_blkstat_req r; bool done; enum mx_status st; };
+
+static void stat_done(struct mx_blkstat_req *r, enum mx_status st)
+{
+	struct stat *s = mx_container_of(r, struct stat, r);
+
+	s->done = true;
+	s->st = st;
+}
+
+static bool stat_is_done(void *arg) { return ((struct stat *)arg)->done; }
+
 /* ---- lease and ownership ---- */
 
 static void nothing_completes_without_a_lease(void **state)
@@ -448,6 +462,57 @@ static void nothing_completes_without_a_lease(void **state)
 	assert_true(cl_run(&w.c, w.c.now + MX_SEC, clreq_is_done, &wr));
 	assert_int_equal(rd.st, MX_OK);
 	assert_int_equal(wr.st, MX_OK);
+	down();
+}
+
+/* Nor is anything told of a hole: another may have written there by now. */
+static void no_status_without_a_lease(void **state)
+{
+	struct stat s = { .r = { .off = 5 << 20, .done = stat_done } };
+
+	(void)state;
+	up_with(3, 65535, NULL);
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = true;
+	cl_for(&w.c, 12 * MX_SEC);
+	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
+	assert_false(cl_run(&w.c, w.c.now + 5 * MX_SEC, stat_is_done, &s));
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = false;
+	assert_true(cl_run(&w.c, w.c.now + 20 * MX_SEC, stat_is_done, &s));
+	assert_int_equal(s.st, MX_OK);
+	assert_int_equal(s.r.kind, MX_PAGE_HOLE);
+	/* Who gives up waiting is told; so is who is fenced meanwhile. */
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = true;
+	cl_for(&w.c, 12 * MX_SEC);
+	s.done = false;
+	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
+	cl_for(&w.c, MX_SEC);
+	assert_false(s.done);
+	mx_vol_abort(w.v.v, MX_ST_CANCELLED, w.c.now);
+	cl_for(&w.c, MX_MS);
+	assert_true(s.done);
+	assert_int_equal(s.st, MX_ST_CANCELLED);
+	down();
+}
+
+/* By fail_after, where nobody is asked but for the lease. */
+static void status_without_a_lease_ends(void **state)
+{
+	struct mx_vol_conf conf = { .fail_after = 4 * MX_SEC };
+	struct stat s = { .r = { .off = 5 << 20, .done = stat_done } };
+
+	(void)state;
+	up_with(3, 65535, NULL);
+	cl_close(&w.c, &w.v);
+	assert_int_equal(cl_open(&w.c, CLIENT, "vm1", &conf, &w.v), MX_OK);
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = true;
+	cl_for(&w.c, 12 * MX_SEC);
+	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
+	assert_true(cl_run(&w.c, w.c.now + 10 * MX_SEC, stat_is_done, &s));
+	assert_int_equal(s.st, MX_ST_TIMEOUT);
 	down();
 }
 
@@ -506,17 +571,7 @@ static void abort_ends_everything(void **state)
 	down();
 }
 
-/* ---- block status ---- */
-
-struct stat { struct mx_blkstat_req r; bool done; enum mx_status st; };
-static void stat_done(struct mx_blkstat_req *r, enum mx_status st)
-{
-	struct stat *s = mx_container_of(r, struct stat, r);
-
-	s->done = true;
-	s->st = st;
-}
-static bool stat_is_done(void *arg) { return ((struct stat *)arg)->done; }
+/* ---- more of block status ---- */
 
 static void check_stat(u64 off, u8 kind, u64 run)
 {
@@ -572,6 +627,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(few_parts),
 		cmocka_unit_test(bad_requests),
 		cmocka_unit_test(nothing_completes_without_a_lease),
+		cmocka_unit_test(no_status_without_a_lease),
+		cmocka_unit_test(status_without_a_lease_ends),
 		cmocka_unit_test(fenced_by_another),
 		cmocka_unit_test(abort_ends_everything),
 		cmocka_unit_test(block_status),
