@@ -47,9 +47,12 @@ unsigned mxp_step(struct mxp_net *n)
 	for (unsigned i = 0; i < n->nsocks; i++) {
 		if (!n->socks[i].ready || !mxp_recv(n, i, false))
 			continue;
-		count += mxp_deliver(n, now);
+		/* Not from before: a lease lasts from when it was asked for. */
 		now = mxp_now();
+		count += mxp_deliver(n, now);
 	}
+	if (count)
+		now = mxp_now();
 	if (now >= mx_ep_deadline(n->ep))
 		mx_ep_step(n->ep, now);
 	mxp_flush(n, now);
