@@ -11,6 +11,10 @@
 #include "tools/memxctl_kernel.h"
 #include "tools/memxctl_nl.h"
 
+/* How often, and how far apart in microseconds, a busy device is tried to be detached. */
+#define BUSY_TRIES	20
+#define BUSY_PAUSE	100000u
+
 static struct nlc nlc;
 static volatile sig_atomic_t interrupted;
 
@@ -296,15 +300,29 @@ int kernel_attach(const struct kernel_attach *a, char *device, char **err)
 	return rc;
 }
 
+/* udev opens for a moment what has just come, or got another size, or was closed. */
+static int detach(const char *what, bool typed, bool force, char **err)
+{
+	const struct order o = { .cmd = MEMX_CMD_DETACH, .force = force };
+
+	for (int tries = 0;; tries++) {
+		int rc = typed ? give_typed(&o, what, err) : give_order(&o, MEMX_A_VOLUME, what, err);
+
+		if (rc != -EBUSY || tries == BUSY_TRIES)
+			return rc;
+		g_clear_pointer(err, g_free);
+		g_usleep(BUSY_PAUSE);
+	}
+}
+
 int kernel_detach(const char *what, bool force, char **err)
 {
-	return give_typed(&(struct order){ .cmd = MEMX_CMD_DETACH, .force = force }, what, err);
+	return detach(what, true, force, err);
 }
 
 int kernel_detach_volume(const char *name, bool force, char **err)
 {
-	return give_order(&(struct order){ .cmd = MEMX_CMD_DETACH, .force = force }, MEMX_A_VOLUME,
-			  name, err);
+	return detach(name, false, force, err);
 }
 
 int kernel_resize(const char *what, u64 bytes, bool shrink, char **err)

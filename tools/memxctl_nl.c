@@ -81,7 +81,7 @@ void nlc_open(struct nlc *c, const char *family, const char *module, int max_att
 	setsockopt(nl_socket_get_fd(c->sock), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
 	c->family = genl_ctrl_resolve(c->sock, family);
 	if (c->family < 0)
-		die(CTL_FAILED, "the kernel module %s is not loaded on this machine; modprobe %s loads it",
+		die(CTL_FAILED, "the kernel module %s is not loaded on this machine; modprobe %s loads it, or says why not (it comes with the package memx-dkms, which builds it for each kernel that has headers: see dkms status)",
 		    module, module);
 	nl_socket_modify_cb(c->sock, NL_CB_VALID, NL_CB_CUSTOM, on_answer, c);
 	nl_socket_modify_err_cb(c->sock, NL_CB_CUSTOM, on_error, c);
