@@ -189,9 +189,10 @@ static const struct mx_vol_ops vol_ops = {
 static void event_work(struct work_struct *w)
 {
 	struct memx_volume *v = container_of(w, struct memx_volume, event_work);
+	void (*event)(void *user) = READ_ONCE(v->event);
 
-	if (v->event)
-		v->event(v->user);
+	if (event)
+		event(v->user);
 }
 
 /* ---- opening ---- */
@@ -363,6 +364,9 @@ void memx_volume_close(struct memx_volume *v, u32 patience_ms)
 {
 	mx_ns now;
 
+	/* The user may be gone before we are. */
+	WRITE_ONCE(v->event, NULL);
+	cancel_work_sync(&v->event_work);
 	wait_event(v->idle, !atomic_read(&v->inflight));
 	now = mxk_enter(&v->node);
 	mx_vol_close(v->vol, now);
