@@ -43,6 +43,12 @@ complains() {
 	grep -E "$complaints" "$1"
 }
 
+# The kernel's log from here on; what was in it was in order.
+log_anew() {
+	dmesg -c >/tmp/log
+	! complains /tmp/log >/tmp/bad || fail "the kernel complains: $(head -n 1 /tmp/bad)"
+}
+
 # ---- between guests ----
 
 # await WORD: until another guest tells it.
