@@ -514,18 +514,6 @@ static bool find_answer(struct mx_claim *c, const struct mx_node *from, const u8
 	return ours;
 }
 
-/* Recovering: a holder that has it, and will vote. */
-static void note_knows(struct mx_claim *c, const struct mx_node *from)
-{
-	if (!c->recovering || c->ask_op != MX_OP_LOOKUP || c->nknows == CLAIM_SLOTS)
-		return;
-	for (u32 i = 0; i < c->nknows; i++)
-		if (c->knows[i].id == from->id && c->knows[i].incarnation == from->incarnation)
-			return;
-	c->knows[c->nknows].id = from->id;
-	c->knows[c->nknows++].incarnation = from->incarnation;
-}
-
 static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
 {
 	struct claim_ask *a = mx_container_of(call, struct claim_ask, call);
@@ -545,7 +533,7 @@ static void ask_done(struct mx_call *call, enum mx_status st, const u8 *body, u3
 	else
 		knows = st == MX_OK && find_answer(c, mx_peer_node(a->peer), body, len, now);
 	if (knows)
-		note_knows(c, mx_peer_node(a->peer));
+		claim_recover_knows(c, mx_peer_node(a->peer));
 	mx_peer_put(a->peer);
 	a->peer = NULL;
 	claim_tick_at(c, now);

@@ -229,6 +229,7 @@ u8 *claim_sync_room(struct claim_slot *s);
 /* claim_recover.c */
 void claim_recover_found(struct mx_claim *c, mx_ns now);	/* all servers were asked */
 void claim_recover_checked(struct mx_claim *c, mx_ns now);
+void claim_recover_knows(struct mx_claim *c, const struct mx_node *from);	/* it has the volume */
 void claim_take_checked(struct mx_claim *c, mx_ns now);
 /* claim_dead.c */
 void claim_check_start(struct mx_claim *c, enum claim_check why, const u8 *a, const u8 *b, mx_ns now);

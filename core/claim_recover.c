@@ -32,12 +32,21 @@ static bool is_alive(const struct mx_claim *c, const struct mx_srvref *r)
 }
 
 /* It votes: it is there, and has the volume. */
-static bool votes(const struct mx_claim *c, const struct mx_srvref *r)
+static bool votes(const struct mx_claim *c, u64 id, u64 incarnation)
 {
 	for (u32 i = 0; i < c->nknows; i++)
-		if (c->knows[i].id == r->id && c->knows[i].incarnation == r->incarnation)
+		if (c->knows[i].id == id && c->knows[i].incarnation == incarnation)
 			return true;
 	return false;
+}
+
+void claim_recover_knows(struct mx_claim *c, const struct mx_node *from)
+{
+	if (!c->recovering || c->ask_op != MX_OP_LOOKUP || c->nknows == CLAIM_SLOTS ||
+	    votes(c, from->id, from->incarnation))
+		return;
+	c->knows[c->nknows].id = from->id;
+	c->knows[c->nknows++].incarnation = from->incarnation;
 }
 
 static u32 voters(const struct mx_claim *c, const struct mx_srvref *list, u32 n)
@@ -45,7 +54,7 @@ static u32 voters(const struct mx_claim *c, const struct mx_srvref *list, u32 n)
 	u32 yes = 0;
 
 	for (u32 i = 0; i < n; i++)
-		yes += votes(c, &list[i]);
+		yes += votes(c, list[i].id, list[i].incarnation);
 	return yes;
 }
 
@@ -63,7 +72,7 @@ static void add_survivors(const struct mx_claim *c, const struct mx_srvref *list
 			  struct mx_srvref *to, u32 *have)
 {
 	for (u32 i = 0; i < n && *have < 2; i++)
-		if (votes(c, &list[i]) && (!*have || to[0].id != list[i].id))
+		if (votes(c, list[i].id, list[i].incarnation) && (!*have || to[0].id != list[i].id))
 			to[(*have)++] = list[i];
 }
 

@@ -112,24 +112,31 @@ void mx_client_kick(struct mx_client *c, mx_ns now)
 		mx_timer_set(c->ep, &c->kick, 0);	/* at the next step */
 }
 
-static void deliver_one(struct mx_client *c, struct mx_req *r, mx_ns now)
+/* Whether the end of a request that began at @born is told now; not without a lease, where
+ * it waits in @wait: @now may be from before it was asked for. */
+static bool may_tell(struct mx_vol *v, bool ok, mx_ns born, struct mx_list *node, struct mx_list *wait,
+		     mx_ns now)
+{
+	if (ok && !mx_vol_lease_ok(v, mx_max_u64(now, born))) {
+		mx_list_add_tail(wait, node);
+		mx_vol_tick_at(v, now + 5 * MX_MS);
+		return false;
+	}
+	v->nreqs--;
+	if (v->phase == MX_VP_CLOSING)
+		mx_vol_tick_at(v, now);
+	return true;
+}
+
+static void deliver_one(struct mx_req *r, mx_ns now)
 {
 	struct mx_vol *v = r->vol;
 
 	mx_list_del(&r->node);
 	if (v->fail && r->st == MX_OK)
 		r->st = v->fail;
-	/* @now may be from before it was asked for. */
-	if (r->st == MX_OK && !mx_vol_lease_ok(v, mx_max_u64(now, r->born))) {
-		mx_list_add_tail(&v->leasewait, &r->node);
-		mx_vol_tick_at(v, now + 5 * MX_MS);
-		return;
-	}
-	v->nreqs--;
-	if (v->phase == MX_VP_CLOSING)
-		mx_vol_tick_at(v, now);
-	(void)c;
-	r->done(r, r->st);
+	if (may_tell(v, r->st == MX_OK, r->born, &r->node, &v->leasewait, now))
+		r->done(r, r->st);
 }
 
 static void deliver_stat(struct mx_blkstat_req *r, mx_ns now)
@@ -139,15 +146,8 @@ static void deliver_stat(struct mx_blkstat_req *r, mx_ns now)
 	mx_list_del(&r->node);
 	if (v->fail && r->attempt == MX_OK)
 		r->attempt = v->fail;
-	if (r->attempt == MX_OK && !mx_vol_lease_ok(v, mx_max_u64(now, r->sent))) {
-		mx_list_add_tail(&v->statwait, &r->node);
-		mx_vol_tick_at(v, now + 5 * MX_MS);
-		return;
-	}
-	v->nreqs--;
-	if (v->phase == MX_VP_CLOSING)
-		mx_vol_tick_at(v, now);
-	r->done(r, r->attempt);
+	if (may_tell(v, r->attempt == MX_OK, r->sent, &r->node, &v->statwait, now))
+		r->done(r, r->attempt);
 }
 
 /* Only what is there at the start, so that a caller whose done() submits what
@@ -159,7 +159,7 @@ static void deliver(struct mx_client *c, mx_ns now)
 	mx_list_take(&reqs, &c->done);
 	mx_list_take(&stats, &c->stat_done);
 	while (!mx_list_empty(&reqs))
-		deliver_one(c, mx_list_entry(reqs.next, struct mx_req, node), now);
+		deliver_one(mx_list_entry(reqs.next, struct mx_req, node), now);
 	while (!mx_list_empty(&stats))
 		deliver_stat(mx_list_entry(stats.next, struct mx_blkstat_req, node), now);
 }

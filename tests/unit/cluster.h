@@ -492,6 +492,18 @@ static void clreq_done(struct mx_req *r, enum mx_status st)
 	x->b.copy = NULL;
 }
 static CL_UNUSED bool clreq_is_done(void *arg) { return ((struct clreq *)arg)->done; }
+
+struct clstat { struct mx_blkstat_req r; bool done; enum mx_status st; };
+
+static CL_UNUSED void clstat_done(struct mx_blkstat_req *r, enum mx_status st)
+{
+	struct clstat *x = mx_container_of(r, struct clstat, r);
+
+	x->done = true;
+	x->st = st;
+}
+
+static CL_UNUSED bool clstat_is_done(void *arg) { return ((struct clstat *)arg)->done; }
 static CL_UNUSED void cl_submit(struct clvol *v, struct clreq *x, u8 op, u64 off, void *data, u32 len)
 {
 	struct clnode *n = NULL;

@@ -290,13 +290,7 @@ static void recovered_before_a_move(void **state)
 
 	(void)state;
 	memset(losing, 0, sizeof losing);
-	cl_init(&t.c, 44);
-	for (int i = 0; i < 5; i++)
-		cl_server(&t.c, i, 64);
-	cl_client(&t.c, 6);
-	assert_int_equal(cl_create(&t.c, 6, "vm1", 32 << 20), MX_OK);
-	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
-	mark_all(&t, 32, 0, 10);
+	many_up(&t, 44, 5, 6, "vm1");
 	cl_for(&t.c, 3 * MX_SEC);
 	mark_all(&t, 32, 0, 10);
 	for (int i = 0; i < 3; i++)

@@ -419,20 +419,6 @@ static void bad_requests(void **state)
 	down();
 }
 
-/* ---- block status ---- */
-
-struct stat { struct mx_blkstat_req r; bool done; enum mx_status st; };
-
-static void stat_done(struct mx_blkstat_req *r, enum mx_status st)
-{
-	struct stat *s = mx_container_of(r, struct stat, r);
-
-	s->done = true;
-	s->st = st;
-}
-
-static bool stat_is_done(void *arg) { return ((struct stat *)arg)->done; }
-
 /* ---- lease and ownership ---- */
 
 static void nothing_completes_without_a_lease(void **state)
@@ -468,7 +454,7 @@ static void nothing_completes_without_a_lease(void **state)
 /* Nor is anything told of a hole: another may have written there by now. */
 static void no_status_without_a_lease(void **state)
 {
-	struct stat s = { .r = { .off = 5 << 20, .done = stat_done } };
+	struct clstat s = { .r = { .off = 5 << 20, .done = clstat_done } };
 
 	(void)state;
 	up_with(3, 65535, NULL);
@@ -476,10 +462,10 @@ static void no_status_without_a_lease(void **state)
 		w.c.n[i].silent = true;
 	cl_for(&w.c, 12 * MX_SEC);
 	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
-	assert_false(cl_run(&w.c, w.c.now + 5 * MX_SEC, stat_is_done, &s));
+	assert_false(cl_run(&w.c, w.c.now + 5 * MX_SEC, clstat_is_done, &s));
 	for (int i = 0; i < 3; i++)
 		w.c.n[i].silent = false;
-	assert_true(cl_run(&w.c, w.c.now + 20 * MX_SEC, stat_is_done, &s));
+	assert_true(cl_run(&w.c, w.c.now + 20 * MX_SEC, clstat_is_done, &s));
 	assert_int_equal(s.st, MX_OK);
 	assert_int_equal(s.r.kind, MX_PAGE_HOLE);
 	/* Who gives up waiting is told; so is who is fenced meanwhile. */
@@ -501,7 +487,7 @@ static void no_status_without_a_lease(void **state)
 static void status_without_a_lease_ends(void **state)
 {
 	struct mx_vol_conf conf = { .fail_after = 4 * MX_SEC };
-	struct stat s = { .r = { .off = 5 << 20, .done = stat_done } };
+	struct clstat s = { .r = { .off = 5 << 20, .done = clstat_done } };
 
 	(void)state;
 	up_with(3, 65535, NULL);
@@ -511,7 +497,7 @@ static void status_without_a_lease_ends(void **state)
 		w.c.n[i].silent = true;
 	cl_for(&w.c, 12 * MX_SEC);
 	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
-	assert_true(cl_run(&w.c, w.c.now + 10 * MX_SEC, stat_is_done, &s));
+	assert_true(cl_run(&w.c, w.c.now + 10 * MX_SEC, clstat_is_done, &s));
 	assert_int_equal(s.st, MX_ST_TIMEOUT);
 	down();
 }
@@ -571,15 +557,15 @@ static void abort_ends_everything(void **state)
 	down();
 }
 
-/* ---- more of block status ---- */
+/* ---- block status ---- */
 
 static void check_stat(u64 off, u8 kind, u64 run)
 {
-	struct stat s = { .r = { .off = off, .done = stat_done } };
+	struct clstat s = { .r = { .off = off, .done = clstat_done } };
 
 	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
 	assert_false(s.done);
-	assert_true(cl_run(&w.c, w.c.now + MX_SEC, stat_is_done, &s));
+	assert_true(cl_run(&w.c, w.c.now + MX_SEC, clstat_is_done, &s));
 	assert_int_equal(s.st, MX_OK);
 	assert_int_equal(s.r.kind, kind);
 	assert_int_equal(s.r.run, run);
@@ -587,7 +573,7 @@ static void check_stat(u64 off, u8 kind, u64 run)
 
 static void block_status(void **state)
 {
-	struct stat s = { .r = { .off = 64 << 20, .done = stat_done } };
+	struct clstat s = { .r = { .off = 64 << 20, .done = clstat_done } };
 	mx_ns t;
 
 	(void)state;
@@ -607,7 +593,7 @@ static void block_status(void **state)
 	check_stat((5 << 20) + 16384, MX_PAGE_DATA, 8192);
 	check_stat(6 << 20, MX_PAGE_HOLE, 58 << 20);
 	mx_vol_blkstat(w.v.v, &s.r, w.c.now);
-	assert_true(cl_run(&w.c, w.c.now + MX_SEC, stat_is_done, &s));
+	assert_true(cl_run(&w.c, w.c.now + MX_SEC, clstat_is_done, &s));
 	assert_int_equal(s.st, MX_ST_INVALID);
 	down();
 }

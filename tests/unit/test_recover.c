@@ -10,13 +10,7 @@ static void recovering(void **state)
 	u32 kept = 0, gone = 0;
 
 	(void)state;
-	cl_init(&t.c, 43);
-	for (int i = 0; i < 5; i++)
-		cl_server(&t.c, i, 64);
-	cl_client(&t.c, 6);
-	assert_int_equal(cl_create(&t.c, 6, "vm1", 32 << 20), MX_OK);
-	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
-	mark_all(&t, 32, 0, 10);
+	many_up(&t, 43, 5, 6, "vm1");
 	clop_init(&x);
 	mx_client_recover(t.c.n[6].client, "vm1", NULL, &x.op, t.c.now);
 	assert_int_equal(clop_wait(&t.c, &x, 60 * MX_SEC), MX_ST_INVALID);
@@ -62,13 +56,7 @@ static void recovering_among_the_dead(const char *name)
 	struct clop x;
 	u32 gone = 0, lost = 0;
 
-	cl_init(&t.c, 47);
-	for (int i = 0; i < 5; i++)
-		cl_server(&t.c, i, 64);
-	cl_client(&t.c, 45);
-	assert_int_equal(cl_create(&t.c, 45, name, 32 << 20), MX_OK);
-	assert_int_equal(cl_open(&t.c, 45, name, NULL, &t.v), MX_OK);
-	mark_all(&t, 32, 0, 10);
+	many_up(&t, 47, 5, 45, name);
 	for (u32 i = 0; i < 2; i++)
 		gone |= 1u << (mx_vol_desc(t.v.v)->holders[i].id - 100);
 	for (u32 e = 0; e < 32; e++)
@@ -121,13 +109,7 @@ static void recovering_what_needs_none(void **state)
 	struct clop x;
 
 	(void)state;
-	cl_init(&t.c, 48);
-	for (int i = 0; i < 5; i++)
-		cl_server(&t.c, i, 64);
-	cl_client(&t.c, 6);
-	assert_int_equal(cl_create(&t.c, 6, "vm1", 32 << 20), MX_OK);
-	assert_int_equal(cl_open(&t.c, 6, "vm1", NULL, &t.v), MX_OK);
-	mark_all(&t, 32, 0, 10);
+	many_up(&t, 48, 5, 6, "vm1");
 	cl_close(&t.c, &t.v);
 	cl_for(&t.c, 12 * MX_SEC);
 	deaf_until = t.c.now + 3500 * MX_MS;

@@ -67,4 +67,16 @@ static inline enum mx_status check_page(struct three *t, u32 e, u32 page, u32 sa
 	return MX_OK;
 }
 
+/* @servers of 64 MiB, a client and its volume of 32 MiB, each extent of which is marked. */
+static inline void many_up(struct three *t, u64 seed, int servers, int client, const char *name)
+{
+	cl_init(&t->c, seed);
+	for (int i = 0; i < servers; i++)
+		cl_server(&t->c, i, 64);
+	cl_client(&t->c, client);
+	assert_int_equal(cl_create(&t->c, client, name, 32 << 20), MX_OK);
+	assert_int_equal(cl_open(&t->c, client, name, NULL, &t->v), MX_OK);
+	mark_all(t, 32, 0, 10);
+}
+
 #endif
