@@ -300,14 +300,7 @@ err_node:
 	memx_copies_exit(v);
 err_copies:
 	kvfree(v);
-	if (rc == -ENODEV)
-		snprintf(why, len, "there is no network interface \"%s\"; see `ip link`", c->ifname);
-	else if (rc == -ENOMEM)
-		snprintf(why, len, "not enough memory to open volume \"%s\"", c->name);
-	else if (rc == -EBUSY)
-		snprintf(why, len, "this machine is about to hibernate");
-	else
-		snprintf(why, len, "the network could not be used (error %d)", -rc);
+	mxk_init_error(rc, c->ifname, why, len);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(memx_volume_start);

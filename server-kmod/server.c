@@ -145,6 +145,7 @@ int server_start(const struct host_conf *c, struct netlink_ext_ack *ack)
 	struct mx_server_conf conf = { 0 };
 	u64 floor = c->has_floor ? c->floor : host_floor_default();
 	struct server *s;
+	char why[160];
 	int rc;
 
 	lockdep_assert_held(&host_lock);
@@ -169,10 +170,8 @@ int server_start(const struct host_conf *c, struct netlink_ext_ack *ack)
 	}
 	memzero_explicit(&conf, sizeof(conf));
 	if (rc) {
-		mxk_nl_error(ack, "the server could not be started (error %d): %s", -rc,
-			     rc == -ENOMEM ? "not enough memory" :
-			     rc == -EADDRINUSE ? "its UDP port is in use on this machine" :
-			     "see the kernel log");
+		mxk_init_error(rc, s ? s->ifname : NULL, why, sizeof(why));
+		mxk_nl_error(ack, "the server could not be started: %s", why);
 		kvfree(s);
 		return rc;
 	}

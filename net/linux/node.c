@@ -368,6 +368,41 @@ err_buf:
 }
 EXPORT_SYMBOL_GPL(mxk_init);
 
+void mxk_init_error(int rc, const char *ifname, char *text, size_t len)
+{
+	const char *name = ifname ?: "";
+
+	if (strstarts(name, MXK_RAW_PREFIX))
+		name += strlen(MXK_RAW_PREFIX);
+	switch (-rc) {
+	case ENODEV:
+		snprintf(text, len, "there is no network interface \"%s\"; see `ip link`", name);
+		break;
+	case ENETDOWN:
+		snprintf(text, len, "network interface %s is down; `ip link set %s up` first", name, name);
+		break;
+	case EMEDIUMTYPE:
+		snprintf(text, len, "%s is not an Ethernet interface; use UDP on it", name);
+		break;
+	case EMSGSIZE:
+		snprintf(text, len, "the MTU of %s is too small; MemX needs %u at least", name,
+			 MX_DGRAM_MIN + MXK_RAW_HEAD);
+		break;
+	case EADDRINUSE:
+		snprintf(text, len, "its UDP port is in use on this machine");
+		break;
+	case ENOMEM:
+		snprintf(text, len, "not enough memory");
+		break;
+	case EBUSY:
+		snprintf(text, len, "this machine is about to hibernate");
+		break;
+	default:
+		snprintf(text, len, "the network could not be used (error %d); the kernel's log says more", -rc);
+	}
+}
+EXPORT_SYMBOL_GPL(mxk_init_error);
+
 void mxk_start(struct mxk_node *n)
 {
 	static const struct mx_addr everybody = {

@@ -153,9 +153,13 @@ struct mxk_conf {
  *	-EPERM		a server without a key that would be reached by more than
  *			loopback or a trusted interface
  *	-ENODEV		no such interface
+ *	-ENETDOWN, -EMEDIUMTYPE, -EMSGSIZE	raw Ethernet: it is down, no Ethernet, its MTU too small
+ *	-EBUSY		the machine is about to hibernate
  *	-EADDRINUSE, -ENOMEM ...
  */
 int mxk_init(struct mxk_node *n, const struct mxk_conf *c);
+/* Cause and remedy of such an error, for who asked for @ifname, at most @len bytes. */
+void mxk_init_error(int rc, const char *ifname, char *text, size_t len);
 /* What the carrier decides of an endpoint's configuration: dgram_max, rwnd. After
  * mxk_init(); sleeps. */
 void mxk_conf_ep(struct mxk_node *n, struct mx_ep_conf *c);

@@ -274,7 +274,7 @@ int mxk_raw_check(const struct net_device *dev)
 {
 	if (dev->type != ARPHRD_ETHER) {
 		pr_err("%s is not an Ethernet interface; use UDP on it\n", dev->name);
-		return -EINVAL;
+		return -EMEDIUMTYPE;
 	}
 	if (!(dev->flags & IFF_UP)) {
 		pr_err("%s is down; `ip link set %s up` first\n", dev->name, dev->name);
@@ -283,7 +283,7 @@ int mxk_raw_check(const struct net_device *dev)
 	if (dev->mtu < MX_DGRAM_MIN + MXK_RAW_HEAD) {
 		pr_err("the MTU of %s is %u; MemX needs %u at least\n", dev->name, dev->mtu,
 		       MX_DGRAM_MIN + MXK_RAW_HEAD);
-		return -EINVAL;
+		return -EMSGSIZE;
 	}
 	return 0;
 }
