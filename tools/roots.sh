@@ -5,7 +5,8 @@
 # set -eu that have set $top (the tree) and $cache. Need root.
 #
 #   root_base SUITE               prints a tar archive: apt and what it needs
-#   root_build SUITE PACKAGE...   prints a folder: a root with these packages
+#   root_build SUITE PACKAGE...   prints a folder: a root with these packages, to build in
+#   root_small SUITE PACKAGE...   the same with little else, without documentation
 #   root_run ROOT FROM:TO... -- COMMAND...
 #                                 runs it in ROOT with the folders FROM of this
 #                                 machine seen as TO; no network but loopback
@@ -61,34 +62,49 @@ root_base() {
 	echo "$tar"
 }
 
-# Build roots that nobody asked for lately: another checkout wants other packages.
+# Roots that nobody asked for lately: another checkout wants other packages.
 roots_sweep() {
 	local stamp old
-	find "$cache/roots" -maxdepth 1 -name 'build-*.complete' -mtime "+$roots_days" |
+	find "$cache/roots" -maxdepth 1 \( -name 'build-*.complete' -o -name 'small-*.complete' \) \
+		-mtime "+$roots_days" |
 		while read -r stamp; do
 			old=${stamp%.complete}
 			flock -n "$old.lock" rm -rf --one-file-system "$stamp" "$old" "$old.log" || :
 		done
 }
 
-root_build() {
-	local suite=$1 list root
-	shift
+# root_kept KIND SUITE PACKAGES OPTION...: made by mmdebstrap where it is not there.
+root_kept() {
+	local kind=$1 suite=$2 list root
+	list=$(tr -s ' \n\t' ',' <<<"$3" | sed 's/^,//; s/,$//')
+	shift 3
 	roots_need "$suite" || return 1
-	list=$(printf '%s\n' "$@" | paste -sd ,)
-	root=$cache/roots/build-$suite-$(echo "$list" | sha256sum | cut -c1-12)
+	root=$cache/roots/$kind-$suite-$(echo "$list" | sha256sum | cut -c1-12)
 	exec 7>"$root.lock"
 	flock 7
 	if [ ! -e "$root.complete" ]; then
-		echo "making a root of Debian $suite to build in (a minute or so)" >&2
+		echo "making a root of Debian $suite (a minute or so)" >&2
 		rm -rf --one-file-system "$root"
-		roots_make "$suite" "$root" --variant=buildd --format=directory \
-			--include="$list" || return 1
+		roots_make "$suite" "$root" "$@" --format=directory --include="$list" || return 1
 	fi
 	touch "$root.complete"
 	roots_sweep
 	exec 7>&-
 	echo "$root"
+}
+
+root_build() {
+	local suite=$1
+	shift
+	root_kept build "$suite" "$*" --variant=buildd
+}
+
+root_small() {
+	local suite=$1
+	shift
+	root_kept small "$suite" "$*" --variant=minbase \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*'
 }
 
 root_run() {
