@@ -200,6 +200,7 @@ static int attach_named(struct ctl *c, struct kernel_attach *k)
 
 	if (code)
 		fail("attach", k->volume, code, err);
+	down_by_systemd(k->volume);
 	print_attached(c, k->volume, device);
 	return CTL_OK;
 }

@@ -22,6 +22,18 @@ GArray *list_kernel(void);
 int table_attach(struct ctl *c, const char *name, bool wait);
 /* One that is named is detached whatever the table says; it is well if it is not attached. */
 int table_detach(const char *name);
+/* memxctl_down.c */
+/* The volume that is attached under this name; NULL: there is none. Ends with a sentence on failure. */
+const struct kernel_dev *down_find(const char *volume);
+/* Whether a device is used as swap. */
+bool down_swaps(const char *device);
+/* Gives it back, after swapoff, and says what is wrong; the exit code. While the machine is being
+ * switched off file systems are unmounted, too, who has it open is waited for, and a pool that is
+ * silent keeps nothing back: then it is detached by force. */
+int down_volume(const struct kernel_dev *d);
+/* Has systemd, if it runs here, do that before the network goes. Says so if it cannot. */
+void down_by_systemd(const char *volume);
+
 /* How many arguments are wanted: 0 or 1 after --table, else 1. */
 int table_wants(int argc, char **argv);
 

@@ -9,8 +9,6 @@
 
 /* Between two tries of --wait. */
 #define PAUSE	2	/* seconds */
-/* How long swapoff is tried; services have 90 to end. */
-#define SWAPOFF	120	/* seconds */
 
 int table_wants(int argc, char **argv)
 {
@@ -63,18 +61,6 @@ static GPtrArray *read_table(const char *name, int *code)
 	return all;
 }
 
-/* NULL: there is none. */
-static const struct kernel_dev *attached_as(const char *name)
-{
-	GArray *all = list_kernel();
-
-	for (guint i = 0; i < all->len; i++)
-		if (!strcmp(g_array_index(all, struct kernel_dev, i).volume, name))
-			return &g_array_index(all, struct kernel_dev, i);
-	g_array_unref(all);
-	return NULL;
-}
-
 /* ---- swap ---- */
 
 /* Runs a program; its own messages are enough. */
@@ -101,33 +87,6 @@ static bool swap_on(const struct table_entry *e, const char *device)
 	const char *on[] = { "swapon", "--discard", path, e->priority >= 0 ? "--priority" : NULL, priority, NULL };
 
 	return run(make) && run(on);
-}
-
-static bool swaps(const char *device)
-{
-	g_autofree char *text = NULL, *word = g_strdup_printf("/dev/%s ", device);
-
-	return g_file_get_contents("/proc/swaps", &text, NULL, NULL) && strstr(text, word);
-}
-
-/*
- * While a machine is switched off, what uses memory ends at the same time, and systemd may
- * be about to do swapoff, too: it fails for want of memory, is killed for it (the kernel
- * takes who does swapoff(2) first), or finds another at work. So it is tried for a while.
- */
-static bool swap_off(const char *device)
-{
-	g_autofree char *path = g_strdup_printf("/dev/%s", device);
-	const char *off[] = { "swapoff", path, NULL };
-
-	for (int tries = 0; swaps(device); tries++) {
-		if (run(off))
-			continue;
-		if (tries >= SWAPOFF)
-			return false;
-		g_usleep(G_USEC_PER_SEC);
-	}
-	return true;
 }
 
 /* ---- attaching ---- */
@@ -196,14 +155,14 @@ static int keep(const struct table_entry *e, const struct kernel_dev *d)
 	else if (d->fenced)
 		why = "another client has taken it from this machine; memxctl detach --force first";
 	if (!why)
-		return !e->swap || swaps(d->device) || swap_on(e, d->device) ? CTL_OK : CTL_FAILED;
+		return !e->swap || down_swaps(d->device) || swap_on(e, d->device) ? CTL_OK : CTL_FAILED;
 	fprintf(stderr, "memxctl: cannot attach \"%s\": %s\n", e->name, why);
 	return CTL_IN_USE;
 }
 
 static int attach_one(const struct ctl *c, const struct table_entry *e, bool wait)
 {
-	const struct kernel_dev *d = attached_as(e->name);
+	const struct kernel_dev *d = down_find(e->name);
 	char device[32], *err = NULL;
 	int code;
 
@@ -246,31 +205,16 @@ int table_attach(struct ctl *c, const char *name, bool wait)
 
 /* ---- detaching ---- */
 
-/* With swapoff before it. The table may be gone or wrong: the kernel says what there is. */
-static int detach_one(const struct kernel_dev *d)
-{
-	char *err = NULL;
-	int rc;
-
-	if (!swap_off(d->device))
-		return CTL_FAILED;
-	rc = kernel_detach_volume(d->volume, false, &err);
-	if (rc)
-		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", d->volume, err);
-	g_free(err);
-	return rc ? kernel_code(rc) : CTL_OK;
-}
-
 static int detach_named(const char *name)
 {
 	const struct kernel_dev *d = NULL;
 
 	if (kernel_has_module()) {
 		connect_kernel(false);
-		d = attached_as(name);
+		d = down_find(name);
 	}
 	if (d)
-		return detach_one(d);
+		return down_volume(d);
 	fprintf(stderr, "memxctl: volume \"%s\" is not attached here\n", name);
 	return CTL_OK;
 }
@@ -287,10 +231,10 @@ int table_detach(const char *name)
 	/* In the opposite order. */
 	for (guint i = table->len; i-- > 0;) {
 		const struct table_entry *e = g_ptr_array_index(table, i);
-		const struct kernel_dev *d = attached_as(e->name);
+		const struct kernel_dev *d = down_find(e->name);
 
 		if (d)
-			code = both(code, detach_one(d));
+			code = both(code, down_volume(d));
 	}
 	return code;
 }

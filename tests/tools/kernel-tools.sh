@@ -142,6 +142,7 @@ test_units() {
 	check "odd lines make no odd units" odd_lines
 	check "no table, no unit" no_table_no_units
 	check "the volumes' unit is valid" unit_is_valid memx-volume@
+	check "the unit of what is attached by hand is valid" unit_is_valid memx-attached@
 	check "the server's unit is valid" unit_is_valid memx-server
 }
 
@@ -174,7 +175,7 @@ installed() {
 		cat "$work/install.log"
 		return 1
 	}
-	for f in etc/memx/{volumes,memx-server.conf} usr/lib/systemd/system/memx-{volume@,server}.service \
+	for f in etc/memx/{volumes,memx-server.conf} usr/lib/systemd/system/memx-{volume@,attached@,server}.service \
 		usr/lib/udev/rules.d/65-memx.rules; do
 		[ -r "$dest/$f" ] || { echo "no $f"; return 1; }
 	done
