@@ -301,6 +301,8 @@ static enum dispatched dispatch(struct mx_act *a, struct mx_io *io, mx_ns now)
 		return HELD;
 	}
 	if (e->state == MX_EXT_HOLE && io->op != MX_REQ_WRITE) {
+		if (io->req)
+			io->req->local = true;
 		mx_part_finish(io, MX_OK);
 		return ENDED;
 	}

@@ -235,6 +235,8 @@ static void slot_move(struct claim_slot *to, struct claim_slot *from)
 	mx_call_cancel(&from->lease);
 	mx_call_cancel(&from->bits);
 	mx_call_cancel(&from->sync);
+	if (from->lease_busy)
+		from->lease_sent = from->lease_from;
 	from->vote_busy = from->lease_busy = from->bits_busy = from->sync_busy = false;
 	*to = *from;
 	memset(&to->vote, 0, sizeof to->vote);

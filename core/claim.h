@@ -18,7 +18,8 @@
  * MX_HOLDERS_WANT are made up, as far as there are servers.
  *
  * ops callbacks come from timers of the endpoint only and are the last thing the
- * claim does there: they may free it. Those of edits, bits and reading may come
+ * claim does there: they may free it, but leased() must not, which comes from received
+ * packets, too. Those of edits, bits and reading may come
  * from inside mx_claim_bits, mx_claim_release and received packets, and must not.
  */
 #ifndef MEMX_CORE_CLAIM_H
@@ -60,6 +61,8 @@ struct mx_claim_ops {
 	void (*done)(void *user, enum mx_status st, mx_ns now);
 	/* HELD -> LOST (st FENCED), or HELD again under a higher epoch (st OK). */
 	void (*changed)(void *user, enum mx_status st, mx_ns now);
+	/* A majority has granted the lease again. May be NULL. */
+	void (*leased)(void *user, mx_ns now);
 };
 
 struct mx_claim *mx_claim_new(struct mx_ep *ep, const struct mx_claim_conf *c,
@@ -100,6 +103,14 @@ void mx_claim_clash(const struct mx_claim *c, u8 a[MX_UUID], u8 b[MX_UUID]);
 /* Time until which completions may be given out: lease end by our own clock,
  * less a margin for clock rates (10 %). MX_NEVER never; 0 when not held. */
 mx_ns mx_claim_lease_until(const struct mx_claim *c);
+
+/*
+ * Has a majority of holders granted the lease by calls begun after @since, our own clock?
+ * Then nobody else owned the volume before that, however long we stood still without our
+ * clock telling. (Raft's ReadIndex: Ongaro, "Consensus", 2014, section 6.4.) If not they
+ * are asked, and ops.leased() says when to ask again. While HELD.
+ */
+bool mx_claim_since(struct mx_claim *c, mx_ns since, mx_ns now);
 
 /* Changing the descriptor while HELD. edit() is applied to the newest accepted
  * descriptor; then version + 1 is written at a majority (old and new holders if

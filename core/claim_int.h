@@ -46,6 +46,7 @@ struct claim_slot {
 	bool lease_busy, fenced;
 	mx_ns fenced_at;	/* since when, while HELD */
 	mx_ns lease_sent;	/* start of the call under way */
+	mx_ns lease_retry;	/* not before, after one that failed */
 	mx_ns lease_from;	/* the holder counts from this or later; 0: none */
 
 	/* bitmap updates */
@@ -127,6 +128,8 @@ struct mx_claim {
 	bool owner_admin;	/* it is not there for the data: a caretaker, say */
 	bool overtaken;		/* by force, by a claim of this very endpoint */
 	bool deleted;		/* a holder has seen the end of a deletion */
+	mx_ns wanted;		/* leases granted since then are, mx_claim_since() */
+	mx_ns leased_seen;	/* the newest told by ops.leased() */
 	bool renewed;		/* an owner met renewed its lease: it lives */
 	bool fed, feeding;	/* holders that missed the descriptor were, or are being sent it */
 	u8 clash_a[MX_UUID], clash_b[MX_UUID];

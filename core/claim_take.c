@@ -60,7 +60,10 @@ static void prepare_round(struct mx_claim *c, mx_ns now)
 	for (u32 i = 0; i < c->nslots; i++) {
 		c->slot[i].fenced = false;
 		c->slot[i].gone = c->slot[i].lacking = false;
-		c->slot[i].lease_from = 0;
+		/* Refused by our own new number, a lease of the old one would look like another's. */
+		mx_call_cancel(&c->slot[i].lease);
+		c->slot[i].lease_busy = false;
+		c->slot[i].lease_from = c->slot[i].lease_sent = c->slot[i].lease_retry = 0;
 		c->slot[i].fenced_at = 0;
 	}
 	memcpy(r.uuid, c->cur->uuid, MX_UUID);
@@ -209,7 +212,7 @@ static void vote_done(struct mx_call *call, enum mx_status st, const u8 *body, u
 			memcpy(c->cur, c->tmp, sizeof *c->cur);
 	} else {
 		s->told = true;
-		s->lease_from = s->vote_sent;
+		s->lease_from = mx_max_u64(s->lease_from, s->vote_sent);
 	}
 }
 
@@ -514,45 +517,6 @@ enum mx_status mx_claim_hindrance(const struct mx_claim *c)
 
 /* ---- the lease ---- */
 
-static void lease_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
-{
-	struct claim_slot *s = mx_container_of(call, struct claim_slot, lease);
-	struct mx_claim *c = s->c;
-
-	s->lease_busy = false;
-	if (st < 64 && claim_slot_is_node(s)) {
-		if (st == MX_OK && s->lease_sent > s->lease_from)
-			s->lease_from = s->lease_sent;
-		claim_slot_refused(s, st, body, len);
-	}
-	claim_tick_at(c, now);
-}
-
-static void lease_push(struct mx_claim *c, mx_ns now)
-{
-	struct mx_lease_req r = {
-		.epoch = c->epoch,
-		.lease_ms = (u32)(c->conf.lease / MX_MS),
-		.claimant = *mx_ep_node(c->ep),
-	};
-
-	memcpy(r.uuid, c->cur->uuid, MX_UUID);
-	for (u32 i = 0; i < c->nslots; i++) {
-		struct claim_slot *s = &c->slot[i];
-		mx_ns last = mx_max_u64(s->lease_from, s->lease_sent);
-		u32 n;
-
-		if (s->lease_busy || !s->peer || s->gone || s->lacking || (s->new && !s->old && !s->told) ||
-		    now < last + c->conf.lease / 3)
-			continue;
-		n = mx_lease_req_encode(s->lease_req, sizeof s->lease_req, &r);
-		s->lease_busy = true;
-		s->lease_sent = now;
-		mx_call_start(&s->lease, s->peer, MX_OP_LEASE, s->lease_req, n,
-			      c->conf.lease / 3, now, lease_done);
-	}
-}
-
 /* The lease a majority still counts: the k-th newest start, k the majority. */
 static mx_ns lease_majority(const struct mx_claim *c, bool new)
 {
@@ -573,16 +537,81 @@ static mx_ns lease_majority(const struct mx_claim *c, bool new)
 	return n ? at[mx_majority(n) - 1] : 0;
 }
 
+static mx_ns leased_from(const struct mx_claim *c)
+{
+	mx_ns from = lease_majority(c, false);
+
+	return claim_joint(c) ? mx_min_u64(from, lease_majority(c, true)) : from;
+}
+
+static void lease_done(struct mx_call *call, enum mx_status st, const u8 *body, u32 len, mx_ns now)
+{
+	struct claim_slot *s = mx_container_of(call, struct claim_slot, lease);
+	struct mx_claim *c = s->c;
+	mx_ns from;
+
+	s->lease_busy = false;
+	if (st != MX_OK)
+		s->lease_retry = now + CLAIM_RETRY;
+	if (st < 64 && claim_slot_is_node(s)) {
+		if (st == MX_OK && s->lease_sent > s->lease_from)
+			s->lease_from = s->lease_sent;
+		claim_slot_refused(s, st, body, len);
+	}
+	if (st != MX_OK || c->state != MX_CLAIM_HELD || s->lease_sent < c->wanted)
+		claim_tick_at(c, now);
+	from = leased_from(c);
+	if (from > c->leased_seen && c->ops.leased) {
+		c->leased_seen = from;
+		c->ops.leased(c->user, now);
+	}
+}
+
+static void lease_push(struct mx_claim *c, mx_ns now)
+{
+	struct mx_lease_req r = {
+		.epoch = c->epoch,
+		.lease_ms = (u32)(c->conf.lease / MX_MS),
+		.claimant = *mx_ep_node(c->ep),
+	};
+	bool wanted = leased_from(c) < c->wanted;
+
+	memcpy(r.uuid, c->cur->uuid, MX_UUID);
+	for (u32 i = 0; i < c->nslots; i++) {
+		struct claim_slot *s = &c->slot[i];
+		mx_ns last = mx_max_u64(s->lease_from, s->lease_sent);
+		bool ask = wanted && s->lease_from < c->wanted && now >= s->lease_retry;
+		u32 n;
+
+		if (s->lease_busy || !s->peer || s->gone || s->lacking || (s->new && !s->old && !s->told) ||
+		    (now < last + c->conf.lease / 3 && !ask))
+			continue;
+		n = mx_lease_req_encode(s->lease_req, sizeof s->lease_req, &r);
+		s->lease_busy = true;
+		s->lease_sent = now;
+		mx_call_start(&s->lease, s->peer, MX_OP_LEASE, s->lease_req, n,
+			      c->conf.lease / 3, now, lease_done);
+	}
+}
+
 mx_ns mx_claim_lease_until(const struct mx_claim *c)
 {
 	mx_ns from;
 
 	if (c->state != MX_CLAIM_HELD || c->releasing)
 		return 0;
-	from = lease_majority(c, false);
-	if (claim_joint(c))
-		from = mx_min_u64(from, lease_majority(c, true));
+	from = leased_from(c);
 	return from ? from + c->conf.lease / 10 * 9 : 0;
+}
+
+bool mx_claim_since(struct mx_claim *c, mx_ns since, mx_ns now)
+{
+	if (leased_from(c) > since)
+		return true;
+	/* One call at a time to each: many requests share it. */
+	c->wanted = mx_max_u64(c->wanted, since + 1);
+	claim_tick_at(c, now);
+	return false;
 }
 
 void claim_lost(struct mx_claim *c, mx_ns now)
@@ -628,7 +657,7 @@ static void repair_done(struct mx_call *call, enum mx_status st, const u8 *body,
 		s->told = true;
 		s->synced = s->begun = false;
 		s->no_adopt = true;
-		s->lease_from = s->vote_sent;
+		s->lease_from = mx_max_u64(s->lease_from, s->vote_sent);
 	} else if (st == MX_ST_DELETED) {
 		s->c->deleted = true;
 	}

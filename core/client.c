@@ -112,12 +112,11 @@ void mx_client_kick(struct mx_client *c, mx_ns now)
 		mx_timer_set(c->ep, &c->kick, 0);	/* at the next step */
 }
 
-/* Whether the end of a request that began at @born is told now; not without a lease, where
- * it waits in @wait: @now may be from before it was asked for. */
-static bool may_tell(struct mx_vol *v, bool ok, mx_ns born, struct mx_list *node, struct mx_list *wait,
-		     mx_ns now)
+/* Whether the end of a request that began at @born is told now; else it waits in @wait. */
+static bool may_tell(struct mx_vol *v, bool ok, bool local, mx_ns born, struct mx_list *node,
+		     struct mx_list *wait, mx_ns now)
 {
-	if (ok && !mx_vol_lease_ok(v, mx_max_u64(now, born))) {
+	if (ok && !mx_vol_was_ours(v, local, born, now)) {
 		mx_list_add_tail(wait, node);
 		mx_vol_tick_at(v, now + 5 * MX_MS);
 		return false;
@@ -135,7 +134,7 @@ static void deliver_one(struct mx_req *r, mx_ns now)
 	mx_list_del(&r->node);
 	if (v->fail && r->st == MX_OK)
 		r->st = v->fail;
-	if (may_tell(v, r->st == MX_OK, r->born, &r->node, &v->leasewait, now))
+	if (may_tell(v, r->st == MX_OK, r->local, r->born, &r->node, &v->leasewait, now))
 		r->done(r, r->st);
 }
 
@@ -146,7 +145,7 @@ static void deliver_stat(struct mx_blkstat_req *r, mx_ns now)
 	mx_list_del(&r->node);
 	if (v->fail && r->attempt == MX_OK)
 		r->attempt = v->fail;
-	if (may_tell(v, r->attempt == MX_OK, r->sent, &r->node, &v->statwait, now))
+	if (may_tell(v, r->attempt == MX_OK, true, r->sent, &r->node, &v->statwait, now))
 		r->done(r, r->attempt);
 }
 

@@ -43,6 +43,7 @@ struct mx_req {
 	u32 parts;		/* under way */
 	u64 next_off;		/* first byte not yet split off */
 	mx_ns born;
+	bool local;		/* the map alone has answered some of it */
 	struct mx_vol *vol;
 };
 /* done() is called exactly once, maybe from inside mx_ep_rx/step, never from

@@ -30,8 +30,9 @@
  * Completion. A part's end gives its memory back at once; its request is done
  * when all parts are, and is told so from mx_client_settle, which every way in
  * from the endpoint passes at its end. Requests that went well are told only
- * under a live lease; until then they wait in vol->leasewait, block status in
- * vol->statwait.
+ * under a live lease, and what the map alone has answered, where the clock may have
+ * stood still, after a majority has granted it anew; until then they wait in
+ * vol->leasewait, block status in vol->statwait.
  */
 #ifndef MEMX_CORE_CLIENT_INT_H
 #define MEMX_CORE_CLIENT_INT_H
@@ -589,6 +590,8 @@ void mx_shed_next(struct mx_vol *v, mx_ns now);
 
 /* vol.c */
 bool mx_vol_lease_ok(struct mx_vol *v, mx_ns now);
+/* Was the volume ours at some time since @born? @local: no server has said so. */
+bool mx_vol_was_ours(struct mx_vol *v, bool local, mx_ns born, mx_ns now);
 void mx_vol_tick_at(struct mx_vol *v, mx_ns at);
 void mx_vol_event(struct mx_vol *v, const struct mx_text *t, mx_ns now);
 void mx_vol_opened(struct mx_vol *v, enum mx_status st, mx_ns now);

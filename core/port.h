@@ -182,6 +182,11 @@ bool mx_aead_open(const struct mx_aead_key *k, u64 pktno, const void *aad,
 struct mx_port {
 	void *ctx;	/* given back as the first argument below */
 
+	/* May this machine be stopped without its clock telling, as virtual ones are? A lease
+	 * is no proof then, and what only a client's map tells (holes, block status) is first
+	 * confirmed by a majority of holders: a round trip. */
+	bool clock_stops;
+
 	/* Memory for control structures. Called when an instance, a volume, a
 	 * peer is set up and from control messages, never from the path of a
 	 * block request. May fail (NULL). alloc zeroes. @size is told to free. */

@@ -75,11 +75,14 @@ void mx_read_go(struct mx_io *io, mx_ns now)
 		io->end(io, MX_ST_LOST, now);
 		break;
 	default:
-		if (io->op == MX_IO_BLKSTAT)
+		if (io->op == MX_IO_BLKSTAT) {
 			hole_run(v, io->buf);
-		else
+		} else {
 			v->c->port->buf_zero(v->c->port->ctx, io->buf, io->buf_off,
 					     io->nblocks * MX_BLOCK);
+			if (io->req)
+				io->req->local = true;
+		}
 		io->end(io, MX_OK, now);
 		break;
 	}

@@ -73,6 +73,7 @@ static bool part_begin(struct mx_vol *v, struct mx_req *r, u32 extent, u32 first
 	struct mx_io *io;
 
 	if (r->op == MX_REQ_READ && mx_seen_as(e) == MX_EXT_HOLE) {
+		r->local = true;
 		v->c->port->buf_zero(v->c->port->ctx, r->buf, off, n * MX_BLOCK);
 		return true;
 	}
@@ -80,8 +81,10 @@ static bool part_begin(struct mx_vol *v, struct mx_req *r, u32 extent, u32 first
 		r->st = MX_ST_LOST;
 		return true;
 	}
-	if (r->op >= MX_REQ_ZERO && e->state == MX_EXT_HOLE && !e->act)
+	if (r->op >= MX_REQ_ZERO && e->state == MX_EXT_HOLE && !e->act) {
+		r->local = true;
 		return true;
+	}
 	io = mx_io_get(v);
 	if (!io)
 		return false;
@@ -205,6 +208,7 @@ void mx_vol_submit(struct mx_vol *v, struct mx_req *r, mx_ns now)
 	r->parts = 0;
 	r->next_off = r->off;
 	r->born = now;
+	r->local = false;
 	r->st = r->flags & MX_REQ_INTERNAL && !v->fail ? MX_OK : refuse(v, r);
 	v->nreqs++;
 	if (r->st != MX_OK || r->op == MX_REQ_FLUSH) {

@@ -115,6 +115,13 @@ bool mx_vol_lease_ok(struct mx_vol *v, mx_ns now)
 	return now < v->lease_until;
 }
 
+bool mx_vol_was_ours(struct mx_vol *v, bool local, mx_ns born, mx_ns now)
+{
+	/* @now may be from before it was asked for. */
+	return mx_vol_lease_ok(v, mx_max_u64(now, born)) &&
+	       (!local || !v->c->port->clock_stops || mx_claim_since(v->claim, born, now));
+}
+
 /* A server knows a higher epoch. Writing the descriptor as it is shows whether
  * the holders do. */
 void mx_vol_suspect(struct mx_vol *v, struct mx_vs *s, mx_ns now)
@@ -141,6 +148,15 @@ static void fail(struct mx_vol *v, enum mx_status st, const char *why, mx_ns now
 	event_str(v, why, now);
 	mx_move_stop(v, now);
 	mx_vol_end_all(v, st, now);
+}
+
+static void claim_leased(void *user, mx_ns now)
+{
+	struct mx_vol *v = user;
+
+	(void)now;
+	if (!mx_list_empty(&v->leasewait) || !mx_list_empty(&v->statwait))
+		mx_vol_tick_at(v, 0);
 }
 
 static void claim_changed(void *user, enum mx_status st, mx_ns now)
@@ -350,24 +366,26 @@ static void make_sure(struct mx_vol *v, mx_ns now)
 
 static void retry_lease(struct mx_vol *v, mx_ns now)
 {
-	if (mx_list_empty(&v->leasewait) && mx_list_empty(&v->statwait))
-		return;
-	if (!mx_vol_lease_ok(v, now)) {
-		mx_vol_tick_at(v, now + 5 * MX_MS);
-		return;
-	}
-	while (!mx_list_empty(&v->leasewait)) {
-		struct mx_list *n = v->leasewait.next;
+	struct mx_list *n, *next;
 
+	mx_list_for_each_safe(n, next, &v->leasewait) {
+		struct mx_req *r = mx_list_entry(n, struct mx_req, node);
+
+		if (!mx_vol_was_ours(v, r->local, r->born, now))
+			continue;
 		mx_list_del(n);
 		mx_list_add_tail(&v->c->done, n);
 	}
-	while (!mx_list_empty(&v->statwait)) {
-		struct mx_list *n = v->statwait.next;
+	mx_list_for_each_safe(n, next, &v->statwait) {
+		struct mx_blkstat_req *r = mx_list_entry(n, struct mx_blkstat_req, node);
 
+		if (!mx_vol_was_ours(v, true, r->sent, now))
+			continue;
 		mx_list_del(n);
 		mx_list_add_tail(&v->c->stat_done, n);
 	}
+	if (!mx_list_empty(&v->leasewait) || !mx_list_empty(&v->statwait))
+		mx_vol_tick_at(v, now + 5 * MX_MS);
 }
 
 static void work(struct mx_vol *v, mx_ns now)
@@ -575,7 +593,7 @@ struct mx_vol *mx_vol_open(struct mx_client *c, const char *name, const struct m
 {
 	struct mx_vol *v = vol_new(c, name, conf, ops, user);
 	struct mx_claim_conf cc;
-	struct mx_claim_ops co = { .done = claim_done, .changed = claim_changed };
+	struct mx_claim_ops co = { .done = claim_done, .changed = claim_changed, .leased = claim_leased };
 
 	if (!v)
 		return NULL;

@@ -4,6 +4,9 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/slab.h>
+#ifdef CONFIG_X86
+#include <asm/cpufeature.h>
+#endif
 #include "net/linux/carrier.h"
 
 /*
@@ -44,10 +47,20 @@ static void port_log(void *ctx, int level, const char *line)
 		pr_debug("%s\n", line);
 }
 
+/* A hypervisor's guests can be stopped, their clocks with them. */
+static bool clock_stops(void)
+{
+#ifdef CONFIG_X86
+	return boot_cpu_has(X86_FEATURE_HYPERVISOR);
+#else
+	return true;
+#endif
+}
+
 void mxk_port_init(struct mxk_node *n)
 {
 	n->port = (struct mx_port){
-		.ctx = n, .alloc = port_alloc, .free = port_free, .random = port_random,
-		.log = port_log,
+		.ctx = n, .clock_stops = clock_stops(), .alloc = port_alloc,
+		.free = port_free, .random = port_random, .log = port_log,
 	};
 }

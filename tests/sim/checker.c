@@ -121,6 +121,11 @@ struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool force
 	return s;
 }
 
+void ck_asks(struct ck_sess *s)
+{
+	s->asks = true;
+}
+
 void ck_force(struct ck_vol *v)
 {
 	struct ck_sess *s;
@@ -185,6 +190,12 @@ bool ck_overtaken_by_force(const struct ck_sess *s)
 	const struct ck_sess *next = next_sess(s);
 
 	return next && (next->forced || s->shaken);
+}
+
+/* May what it tells be old? */
+static bool excused(const struct ck_sess *s)
+{
+	return !s->asks && ck_overtaken_by_force(s);
 }
 
 static void check_owner(struct ck_vol *v, u32 op)
@@ -311,13 +322,14 @@ static void end_write(struct ck_vol *v, u32 op, enum ck_end how)
  * A read returns what was there since it began. Whoever takes over by force says
  * that the old owner is dead. If it is not, it still goes by its own map for as long
  * as its lease seems to last, and may answer from it, that a range is a hole, say:
- * with what was there when the takeover began, at the earliest.
+ * with what was there when the takeover began, at the earliest. One whose clock may
+ * stand still asks before it does.
  */
 static u32 read_since(const struct ck_vol *v, u32 op)
 {
 	const struct ck_op *o = &v->ck->ops[op];
 
-	if (!ck_overtaken_by_force(o->sess))
+	if (!excused(o->sess))
 		return o->submit;
 	return o->sess->shaken ? mx_min_u32(o->submit, o->sess->shaken_at) : 0;
 }
@@ -420,7 +432,7 @@ static void end_read_ok(struct ck_vol *v, u32 op, const u8 *data)
 	struct ck_cand *x[PAGE_BLOCKS];
 	struct ck_blk *b[PAGE_BLOCKS];
 	u64 blk = r->blk, end = r->blk + r->n;
-	bool old = ck_overtaken_by_force(r->sess);	/* it shows what was, not what is */
+	bool old = excused(r->sess);	/* it shows what was, not what is */
 	u32 i, n;
 
 	for (; blk < end; blk += n) {
@@ -460,7 +472,7 @@ void ck_end(struct ck_vol *v, u32 op, enum ck_end how, const u8 *data)
 		broken(c, "%s: request #%u of %s ended after its session", v->name, op, o->sess->who);
 	o->done = ck_stamp(c);
 	/* As with reads: of a hole nothing need be sent to say that it is zeros. */
-	if (how == CK_OK && o->kind != CK_WRITE && o->kind != CK_READ && ck_overtaken_by_force(o->sess))
+	if (how == CK_OK && o->kind != CK_WRITE && o->kind != CK_READ && excused(o->sess))
 		how = CK_FAILED;
 	/* An error is an error; what a former owner says of its reason is old. */
 	if (how == CK_ENDED_LOST && ck_overtaken(o->sess))

@@ -57,6 +57,9 @@ struct ck_vol *ck_vol_new(struct ck *c, const char *name);
  * before it hears of its own success). @forced: did not wait for the lease of a
  * live owner. */
 struct ck_sess *ck_open(struct ck_vol *v, const char *who, u32 epoch, bool forced);
+/* Its own map answers nothing that a majority has not confirmed since: a takeover by force is
+ * no excuse for what it reads. */
+void ck_asks(struct ck_sess *s);
 /* It is over, cleanly (every request ended) or by a crash (none will). */
 void ck_close(struct ck_sess *s);
 void ck_crash(struct ck_sess *s);

@@ -48,7 +48,7 @@ struct ck_sess {
 	struct ck_sess *older;
 	u32 order;		/* epoch */
 	u32 opened;
-	bool forced, over;
+	bool forced, over, asks;
 	bool shaken;		/* a forced takeover was begun beside it... */
 	u32 shaken_at;		/* ...first at this stamp */
 	char who[24];

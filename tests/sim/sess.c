@@ -110,6 +110,8 @@ static void opened(void *user, enum mx_status st, mx_ns now)
 	if (s->epoch == s->cr->epoch)
 		note_holders(s, d);
 	s->ck = ck_open(s->ckv, s->c->n->name, s->epoch, s->conf.force);
+	if (s->c->n->port.clock_stops)
+		ck_asks(s->ck);
 	if (vols_forcing(l, (u32)(s->vol - l->vols)))
 		ck_force(s->ckv);
 	l->st.opens++;
@@ -426,7 +428,8 @@ static void blkstat_done(struct mx_blkstat_req *b, enum mx_status st)
 		if (!ck_overtaken_by_force(s->ck))
 			sim_fail(&s->l->w, "%s: status told by %s although another has owned the volume",
 				 s->vol->name, s->c->n->name);
-		st = MX_ST_FENCED;
+		if (!s->c->n->port.clock_stops)
+			st = MX_ST_FENCED;
 	}
 	if (st == MX_OK && (b->kind == MX_PAGE_ZERO || b->kind == MX_PAGE_HOLE))
 		ck_run_zero(s->ckv, since, blk, b->run / MX_BLOCK);

@@ -517,7 +517,7 @@ static void node_init(struct world *w, u32 i)
 	mx_list_init(&n->pages);
 	n->port = (struct mx_port){
 		.ctx = n, .alloc = port_alloc, .free = port_free, .random = port_random,
-		.log = w->trace ? port_log : NULL,
+		.log = w->trace ? port_log : NULL, .clock_stops = n->id & 1,
 	};
 	if (n->role == SIM_SERVER) {
 		n->port.page_get = port_page_get;

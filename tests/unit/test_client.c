@@ -532,6 +532,91 @@ static void fenced_by_another(void **state)
 	down();
 }
 
+/*
+ * A machine that stood still without its clock telling has a lease that seems good. A
+ * takeover by force is the same to it: somebody else owns the volume before its lease is over.
+ */
+static void stood_still(void **state)
+{
+	struct mx_vol_conf force = { .force = true };
+	struct clstat s = { .r = { .off = 5 << 20, .done = clstat_done } };
+	struct clvol other;
+	struct clreq holes[16];
+	u64 sent;
+
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		up_with(3, 65535, NULL);
+		w.c.n[CLIENT].port.clock_stops = true;
+		cl_client(&w.c, 6);
+		cl_for(&w.c, MX_SEC);
+		w.c.n[CLIENT].silent = true;
+		assert_int_equal(cl_open(&w.c, 6, "vm1", &force, &other), MX_OK);
+		memset(b, 9, 4096);
+		assert_int_equal(cl_io(&other, MX_REQ_WRITE, 5 << 20, b, 4096), MX_OK);
+		w.c.n[CLIENT].silent = false;
+		/* It never wrote there; the first that it does is this. */
+		switch (how) {
+		case 0:
+			assert_int_equal(cl_io(&w.v, MX_REQ_READ, 5 << 20, a, 4096), MX_ST_FENCED);
+			break;
+		case 1:
+			assert_int_equal(cl_io(&w.v, MX_REQ_DISCARD, 5 << 20, NULL, 4096), MX_ST_FENCED);
+			break;
+		case 2:
+			assert_int_equal(cl_io(&w.v, MX_REQ_ZERO, 5 << 20, NULL, 4096), MX_ST_FENCED);
+			break;
+		default:
+			s.done = false;
+			mx_vol_blkstat(w.v.v, &s.r, w.c.now);
+			assert_true(cl_run(&w.c, w.c.now + 20 * MX_SEC, clstat_is_done, &s));
+			assert_int_equal(s.st, MX_ST_FENCED);
+		}
+		assert_int_equal(cl_io(&other, MX_REQ_READ, 5 << 20, a, 4096), MX_OK);
+		assert_memory_equal(a, b, 4096);
+		cl_close(&w.c, &other);
+		down();
+	}
+	/* Many share one question; what servers have said needs none. */
+	up_with(3, 65535, NULL);
+	w.c.n[CLIENT].port.clock_stops = true;
+	assert_int_equal(cl_io(&w.v, MX_REQ_WRITE, 0, b, 4096), MX_OK);
+	cl_for(&w.c, MX_SEC);
+	sent = w.c.sent;
+	for (int i = 0; i < 16; i++)
+		cl_submit(&w.v, &holes[i], MX_REQ_READ, (u64)(i + 2) << 20, a, 4096);
+	for (int i = 0; i < 16; i++)
+		assert_true(cl_run(&w.c, w.c.now + MX_SEC, clreq_is_done, &holes[i]) && holes[i].st == MX_OK);
+	assert_true(w.c.sent - sent <= 12);
+	sent = w.c.sent;
+	assert_int_equal(cl_io(&w.v, MX_REQ_READ, 0, a, 4096), MX_OK);
+	assert_true(w.c.sent - sent <= 2);
+	down();
+}
+
+/* Though the lease still seems good. */
+static void asking_ends(void **state)
+{
+	struct mx_vol_conf conf = { .fail_after = 2 * MX_SEC };
+	mx_ns began;
+
+	(void)state;
+	up_with(3, 65535, NULL);
+	cl_close(&w.c, &w.v);
+	w.c.n[CLIENT].port.clock_stops = true;
+	assert_int_equal(cl_open(&w.c, CLIENT, "vm1", &conf, &w.v), MX_OK);
+	cl_for(&w.c, MX_SEC);
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = true;
+	began = w.c.now;
+	assert_int_equal(cl_io(&w.v, MX_REQ_READ, 5 << 20, a, 4096), MX_ST_TIMEOUT);
+	assert_true(w.c.now - began < 3 * MX_SEC);
+	for (int i = 0; i < 3; i++)
+		w.c.n[i].silent = false;
+	assert_int_equal(cl_io(&w.v, MX_REQ_READ, 5 << 20, a, 4096), MX_OK);
+	down();
+}
+
 static void abort_ends_everything(void **state)
 {
 	static struct clreq q[32];
@@ -616,6 +701,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_status_without_a_lease),
 		cmocka_unit_test(status_without_a_lease_ends),
 		cmocka_unit_test(fenced_by_another),
+		cmocka_unit_test(stood_still),
+		cmocka_unit_test(asking_ends),
 		cmocka_unit_test(abort_ends_everything),
 		cmocka_unit_test(block_status),
 	};

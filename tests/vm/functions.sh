@@ -182,13 +182,18 @@ seeds() {
 	done | paste -s -d ,
 }
 
+# pool N...: memxctl works with the pool of these guests.
+pool() {
+	need_key
+	MEMX_SERVERS=$(seeds "$@" | sed 's,eth:,eth:eth0/,g' | tr , ' ')
+	export MEMX_SERVERS
+}
+
 # volume NAME SIZE N...: creates it in the pool of guests N...
 volume() {
 	volume_name=$1 volume_size=$2
 	shift 2
-	need_key
-	MEMX_SERVERS=$(seeds "$@" | sed 's,eth:,eth:eth0/,g' | tr , ' ')
-	export MEMX_SERVERS
+	pool "$@"
 	# Until all have found each other: placement and votes count who is there.
 	until [ "$(memxctl -t 60 servers 2>/dev/null | grep -c '10\.77\.\|eth:')" -ge $# ]; do sleep 0.5; done
 	try memxctl -t 60 volume create "$volume_name" "$volume_size"
@@ -198,13 +203,18 @@ volume() {
 # $attach_on if there is one.
 attach_on=
 attach() {
+	may_attach "$@" || fail "attach $*: $(tail -n 5 /tmp/try | tr '\n' ' ')"
+}
+
+# may_attach VOLUME N...: the same, where it may be refused.
+may_attach() {
 	attach_name=$1
 	shift
 	need_key
 	[ -z "${vm_carrier-}" ] || attach_on=raw:eth0
 	# shellcheck disable=SC2086
-	try modprobe memx volume="$attach_name" servers="$(seeds "$@")" $key_words \
-		${attach_on:+interface=$attach_on}
+	modprobe memx volume="$attach_name" servers="$(seeds "$@")" $key_words \
+		${attach_on:+interface=$attach_on} >/tmp/try 2>&1
 }
 
 detach() {
