@@ -73,6 +73,8 @@ int ctl_code(int rc)
 {
 	switch (-rc) {
 	case EINVAL:
+	case EMEDIUMTYPE:
+	case EMSGSIZE:
 		return CTL_USAGE;
 	case ENOENT:
 		return CTL_NOT_FOUND;

@@ -184,8 +184,8 @@ int attach_volume(struct ctl *c, struct kernel_attach *k, char *device, char **e
 		code = nlc_hand_over_key(w.key_file, desc, &key, err);
 	if (!code) {
 		rc = kernel_attach(k, device, err);
-		/* What is not there is the interface. */
-		code = !rc ? CTL_OK : rc == -ENODEV ? CTL_USAGE : kernel_code(rc);
+		/* What is not there, or down, is the interface. */
+		code = !rc ? CTL_OK : rc == -ENODEV || rc == -ENETDOWN ? CTL_USAGE : kernel_code(rc);
 	}
 	g_strfreev(k->servers);
 	return code;

@@ -31,6 +31,8 @@ bool down_swaps(const char *device);
  * switched off file systems are unmounted, too, who has it open is waited for, and a pool that is
  * silent keeps nothing back: then it is detached by force. */
 int down_volume(const struct kernel_dev *d);
+/* Is this machine being switched off, by systemd? */
+bool down_machine_stops(void);
 /* Has systemd, if it runs here, do that before the network goes. Says so if it cannot. */
 void down_by_systemd(const char *volume);
 

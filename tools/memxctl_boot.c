@@ -172,6 +172,8 @@ static int attach_one(const struct ctl *c, const struct table_entry *e, bool wai
 	if (code)
 		return code;
 	if (!e->swap || swap_on(e, device)) {
+		if (!getenv("MEMX_UNIT"))
+			down_by_systemd(e->name);
 		print_attached(c, e->name, device);
 		return CTL_OK;
 	}
@@ -205,6 +207,16 @@ int table_attach(struct ctl *c, const char *name, bool wait)
 
 /* ---- detaching ---- */
 
+/* A unit whose stop has failed is not stopped once more when the machine goes down. */
+static int down_again(const struct kernel_dev *d)
+{
+	int code = down_volume(d);
+
+	if (code && !down_machine_stops())
+		down_by_systemd(d->volume);
+	return code;
+}
+
 static int detach_named(const char *name)
 {
 	const struct kernel_dev *d = NULL;
@@ -214,7 +226,7 @@ static int detach_named(const char *name)
 		d = down_find(name);
 	}
 	if (d)
-		return down_volume(d);
+		return down_again(d);
 	fprintf(stderr, "memxctl: volume \"%s\" is not attached here\n", name);
 	return CTL_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * detach --table: swapoff, umount and detach, as units stop by it. A machine that is being switched off
- * must not wait for ever for servers that are gone: swapoff(2), umount(2) and systemd's own last
- * swapoff cannot be interrupted while they do.
+ * detach --table: swapoff, umount and detach, as units stop by it. A machine that is being
+ * switched off must not wait for ever for servers that are gone: swapoff(2), umount(2), the
+ * kernel's detach and systemd's own last swapoff cannot be interrupted while they do. So all of
+ * them are children here, and the volume is watched meanwhile.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,8 +17,10 @@
 /* How long swapoff is tried, and who has a device open is waited for while the machine stops;
  * services have 90 to end. */
 #define PATIENCE	120	/* seconds */
-/* For so long nothing was answered while something waited for it: the pool is given up. */
+/* For so long nothing was answered while something waited for it: the pool is given up... */
 #define SILENCE		60	/* seconds */
+/* ...or this, where some of its servers are there. */
+#define SILENCE_OF_SOME	300	/* seconds */
 
 const struct kernel_dev *down_find(const char *volume)
 {
@@ -30,20 +33,31 @@ const struct kernel_dev *down_find(const char *volume)
 	return NULL;
 }
 
-bool down_swaps(const char *device)
+static bool swaps(const char *path)
 {
-	g_autofree char *text = NULL, *word = g_strdup_printf("/dev/%s ", device);
+	g_autofree char *text = NULL, *word = g_strdup_printf("%s ", path);
 
 	return g_file_get_contents("/proc/swaps", &text, NULL, NULL) && strstr(text, word);
 }
 
-static bool machine_stops(void)
+bool down_swaps(const char *device)
 {
-	const char *ask[] = { "systemctl", "is-system-running", NULL };
+	g_autofree char *path = g_strdup_printf("/dev/%s", device);
+
+	return swaps(path);
+}
+
+/* (Of is-system-running "starting" is the answer, too, when boot had not ended.) */
+bool down_machine_stops(void)
+{
+	static bool stops;
+	const char *ask[] = { "systemctl", "list-jobs", "--no-legend", NULL };
 	g_autofree char *answer = NULL;
 
-	return g_spawn_sync(NULL, (char **)ask, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
-			    NULL, NULL, &answer, NULL, NULL, NULL) && g_str_has_prefix(answer, "stopping");
+	stops = stops || (g_spawn_sync(NULL, (char **)ask, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
+				       NULL, NULL, &answer, NULL, NULL, NULL) &&
+			  strstr(answer, "shutdown.target"));
+	return stops;
 }
 
 /* ---- a pool that is silent ---- */
@@ -79,49 +93,69 @@ static void watch(struct watch *w)
 		w->last = progress(d);
 		w->since = now;
 	}
-	if (now - w->since < SILENCE * G_USEC_PER_SEC || !machine_stops())
+	if (now - w->since < (d->lease && d->servers_up ? SILENCE_OF_SOME : SILENCE) * G_USEC_PER_SEC ||
+	    !down_machine_stops())
 		return;
-	fprintf(stderr, "memxctl: the servers of \"%s\" have answered nothing for %d seconds, and this machine "
-		"is being switched off: it is detached by force, and what waited for them ends with errors\n",
-		w->volume, SILENCE);
+	fprintf(stderr, "memxctl: %u of %u servers of \"%s\" answer, what waits for the others has waited for %d "
+		"seconds, and this machine is being switched off: it is detached by force, and that ends with errors\n",
+		d->servers_up, d->servers_all, w->volume, (int)((now - w->since) / G_USEC_PER_SEC));
 	w->forced = true;
 	if (kernel_detach_volume(w->volume, true, &err))
 		fprintf(stderr, "memxctl: cannot detach \"%s\" by force: %s\n", w->volume, err);
 	g_free(err);
 }
 
-/* Runs a program that may wait for the servers, and can then be ended by force only. */
-static bool run(struct watch *w, GSpawnFlags flags, const char *word, const char *arg, const char *path)
+/* Runs a program that may wait for the servers, and can then be ended by force only: its exit
+ * status, or -1. */
+static int run(struct watch *w, GSpawnFlags flags, const char *const *words)
 {
-	const char *words[] = { word, arg ? arg : path, arg ? path : NULL, NULL };
 	GError *e = NULL;
 	int status = -1;
 	GPid pid;
 
 	if (!g_spawn_async(NULL, (char **)words, NULL, flags | G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
 			   NULL, NULL, &pid, &e)) {
-		fprintf(stderr, "memxctl: %s: %s\n", word, e->message);
+		fprintf(stderr, "memxctl: %s: %s\n", words[0], e->message);
 		g_error_free(e);
-		return false;
+		return -1;
 	}
 	while (!waitpid(pid, &status, WNOHANG)) {
 		g_usleep(G_USEC_PER_SEC / 4);
 		watch(w);
 	}
-	return WIFEXITED(status) && !WEXITSTATUS(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* ---- swapoff ---- */
+/* ---- swapoff, umount ---- */
+
+/* The device and its partitions, as paths. */
+static GPtrArray *nodes_of(const char *device)
+{
+	g_autofree char *folder = g_strdup_printf("/sys/block/%s", device);
+	GPtrArray *nodes = g_ptr_array_new_with_free_func(g_free);
+	GDir *dir = g_dir_open(folder, 0, NULL);
+	const char *name;
+
+	g_ptr_array_add(nodes, g_strdup_printf("/dev/%s", device));
+	while (dir && (name = g_dir_read_name(dir)))
+		if (g_str_has_prefix(name, device))
+			g_ptr_array_add(nodes, g_strdup_printf("/dev/%s", name));
+	if (dir)
+		g_dir_close(dir);
+	return nodes;
+}
 
 /*
  * While a machine is switched off, what uses memory ends at the same time, and systemd may
  * be about to do swapoff, too: it fails for want of memory, is killed for it (the kernel
  * takes who does swapoff(2) first), or finds another at work. So it is tried for a while.
  */
-static bool swap_off(struct watch *w, const char *device, const char *path)
+static bool swap_off(struct watch *w, const char *path)
 {
-	for (int tries = 0; down_swaps(device); tries++) {
-		if (run(w, 0, "swapoff", NULL, path))
+	const char *off[] = { "swapoff", path, NULL };
+
+	for (int tries = 0; swaps(path); tries++) {
+		if (!run(w, 0, off))
 			continue;
 		if (tries >= PATIENCE)
 			return false;
@@ -129,6 +163,15 @@ static bool swap_off(struct watch *w, const char *device, const char *path)
 		watch(w);
 	}
 	return true;
+}
+
+static void unmount(struct watch *w, const GPtrArray *nodes)
+{
+	for (guint i = 0; i < nodes->len; i++) {
+		const char *words[] = { "umount", "--recursive", "--all-targets", g_ptr_array_index(nodes, i), NULL };
+
+		run(w, G_SPAWN_STDERR_TO_DEV_NULL, words);
+	}
 }
 
 /* ---- what was attached by hand ---- */
@@ -174,28 +217,26 @@ void down_by_systemd(const char *volume)
  */
 int down_volume(const struct kernel_dev *d)
 {
-	g_autofree char *path = g_strdup_printf("/dev/%s", d->device);
-	gint64 until = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	const char *detach[] = { self ? self : "memxctl", "detach", d->volume, NULL };
+	g_autoptr(GPtrArray) nodes = nodes_of(d->device);
 	struct watch w = { .volume = d->volume };
-	char *err = NULL;
-	int rc = 0;
+	gint64 until;
+	int code;
 
 	/* Some of this may lie in the swap that it takes away. */
 	mlockall(MCL_CURRENT | MCL_FUTURE);
-	if (!swap_off(&w, d->device, path))
-		return CTL_FAILED;
+	for (guint i = 0; i < nodes->len; i++)
+		if (!swap_off(&w, g_ptr_array_index(nodes, i)))
+			return CTL_FAILED;
+	until = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
 	while (!w.forced) {
-		rc = kernel_detach_volume(d->volume, false, &err);
-		if (rc != -EBUSY || g_get_monotonic_time() >= until || !machine_stops())
+		bool wait = g_get_monotonic_time() < until && down_machine_stops();
+
+		code = run(&w, wait ? G_SPAWN_STDERR_TO_DEV_NULL : 0, detach);
+		if (code != CTL_IN_USE || !wait)
 			break;
-		g_clear_pointer(&err, g_free);
-		run(&w, G_SPAWN_STDERR_TO_DEV_NULL, "umount", "--all-targets", path);
-		watch(&w);
+		unmount(&w, nodes);
 	}
-	if (w.forced)
-		return CTL_FAILED;
-	if (rc)
-		fprintf(stderr, "memxctl: cannot detach \"%s\": %s\n", d->volume, err);
-	g_free(err);
-	return rc ? kernel_code(rc) : CTL_OK;
+	return w.forced || code < 0 ? CTL_FAILED : code;
 }

@@ -63,6 +63,8 @@ static void G_GNUC_NORETURN refused(struct nlc *n, int rc)
 	switch (-rc) {
 	case EINVAL:
 	case ENODEV:
+	case EMEDIUMTYPE:
+	case EMSGSIZE:
 		code = CTL_USAGE;
 		break;
 	case ESRCH:
