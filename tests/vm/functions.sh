@@ -23,6 +23,28 @@ try() {
 	"$@" >/tmp/try 2>&1 || fail "$*: $(tail -n 5 /tmp/try | tr '\n' ' ')"
 }
 
+# vm_words: exports what the kernel's command line says to the guests' functions.
+vm_words() {
+	for word in $(cat /proc/cmdline); do
+		case $word in
+		vm.*=*)
+			word=${word#vm.}
+			export "vm_${word%%=*}=${word#*=}"
+			;;
+		esac
+	done
+}
+
+# refused STATUS WORDS COMMAND...: it fails with that exit status and says so.
+refused() {
+	want=$1 words=$2 rc=0
+	shift 2
+	"$@" >/tmp/out 2>&1 || rc=$?
+	[ "$rc" = "$want" ] || fail "$*: status $rc, not $want: $(cat /tmp/out)"
+	grep -q "$words" /tmp/out || fail "$*: no \"$words\" in: $(cat /tmp/out)"
+	report "step refused: $(tail -n 1 /tmp/out)"
+}
+
 # The address of a guest by its place in the case's list, from 1.
 address() {
 	echo "10.77.0.$1"
