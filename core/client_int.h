@@ -102,8 +102,10 @@ static inline u32 mx_bm_count(const struct mx_bm *b, u32 from, u32 end)
 }
 
 /* ---- the page map ---- */
-#define MX_LEAF_SHIFT	12u			/* 4,096 entries, 64 KiB, 4 GiB of volume */
+#define MX_LEAF_SHIFT	8u			/* 256 entries, 4 KiB, 256 MiB of volume */
 #define MX_LEAF		(1u << MX_LEAF_SHIFT)
+#define MX_MID_SHIFT	9u			/* 512 leaves, 4 KiB of pointers, 128 GiB */
+#define MX_MID		(1u << MX_MID_SHIFT)
 
 enum {
 	MX_EF_BIT = 1,		/* allocation bit is set at a majority of the holders */
@@ -132,8 +134,8 @@ static inline bool mx_bit_disagrees(const struct mx_ent *e)
 }
 
 struct mx_map {
-	struct mx_ent **leaf;
-	u32 nleaf, nents;
+	struct mx_ent ***mid;
+	u32 nmid, nents;
 	u64 count[4];		/* entries by state */
 	u64 bytes;
 };
@@ -142,7 +144,9 @@ void mx_map_free(struct mx_map *m, const struct mx_port *port);
 void mx_map_set(struct mx_map *m, struct mx_ent *e, enum mx_ext_state st);
 static inline struct mx_ent *mx_map_at(const struct mx_map *m, u32 extent)
 {
-	return &m->leaf[extent >> MX_LEAF_SHIFT][extent & (MX_LEAF - 1)];
+	u32 leaf = extent >> MX_LEAF_SHIFT;
+
+	return &m->mid[leaf >> MX_MID_SHIFT][leaf & (MX_MID - 1)][extent & (MX_LEAF - 1)];
 }
 
 /* ---- a server as the client sees it, whatever volumes it serves ---- */

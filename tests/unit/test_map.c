@@ -60,6 +60,14 @@ static void map__keeps_entries_when_resized(void **state)
 	assert_int_equal(m.count[MX_EXT_HOLE], 3 * MX_LEAF + 4);
 	mx_map_at(&m, 3 * MX_LEAF + 4)->gen = 5;
 	mx_map_at(&m, 3 * MX_LEAF + 4)->gen = 0;
+	assert_true(mx_map_resize(&m, &port, MX_MID * MX_LEAF + 1));
+	assert_int_equal(mx_map_at(&m, 9)->gen, 77);
+	mx_map_at(&m, MX_MID * MX_LEAF - 1)->gen = 6;
+	mx_map_at(&m, MX_MID * MX_LEAF)->gen = 7;
+	assert_int_equal(mx_map_at(&m, MX_MID * MX_LEAF - 1)->gen, 6);
+	assert_int_equal(mx_map_at(&m, 0)->gen, 0);
+	mx_map_at(&m, MX_MID * MX_LEAF - 1)->gen = 0;
+	mx_map_at(&m, MX_MID * MX_LEAF)->gen = 0;
 	assert_true(mx_map_resize(&m, &port, 11));
 	assert_int_equal(mx_map_at(&m, 9)->gen, 77);
 	assert_int_equal(mx_map_at(&m, 10)->state, MX_EXT_HOLE);
@@ -72,17 +80,19 @@ static void map__keeps_entries_when_resized(void **state)
 
 static void map__no_memory(void **state)
 {
+	const u32 large = (MX_MID + 1) * MX_LEAF;
+
 	(void)state;
-	for (long i = 0; i < 8; i++) {
+	for (long i = 0; i < (long)MX_MID + 8; i++) {
 		struct mx_map m = { 0 };
 		bool first, second = false;
 
 		fail_at = i;
 		first = mx_map_resize(&m, &port, MX_LEAF + 1);
 		if (first)
-			second = mx_map_resize(&m, &port, 4 * MX_LEAF);
+			second = mx_map_resize(&m, &port, large);
 		/* Whatever failed, the map is as it was. */
-		assert_int_equal(m.nents, second ? 4 * MX_LEAF : first ? MX_LEAF + 1 : 0);
+		assert_int_equal(m.nents, second ? large : first ? MX_LEAF + 1 : 0);
 		assert_int_equal(m.count[MX_EXT_HOLE], m.nents);
 		assert_int_equal(m.bytes, live_bytes);
 		fail_at = -1;
