@@ -11,6 +11,7 @@
  *	route.c	by which way, and from which of our addresses, a peer is reached
  *	raw.c	raw Ethernet
  *	dev.c	the interface that is used, which may go and come back
+ *	group.c	the multicast groups by which servers find each other over UDP
  */
 #ifndef MEMX_LINUX_CARRIER_H
 #define MEMX_LINUX_CARRIER_H
@@ -112,6 +113,14 @@ void mxk_udp_send(struct mxk_node *n, struct sk_buff *skb);
 int mxk_udp_bind(struct mxk_node *n, int ifindex);
 /* As mxk_raw_take(). */
 void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb);
+
+/* ---- group.c; all of them for UDP and sleep ---- */
+/* A server with an interface of its choice hears others from now on. False: nobody can be
+ * told of it there; else *@to is where it is announced. */
+bool mxk_group_begin(struct mxk_node *n, struct mx_addr *to);
+/* It is @dev from now on, and no longer @ifindex; harmless if it was not. Under RTNL. */
+void mxk_group_join(struct mxk_node *n, struct net_device *dev);
+void mxk_group_leave(struct mxk_node *n, int ifindex);
 
 /* ---- gro.c ---- */
 /* For the sockets. */

@@ -19,6 +19,10 @@ static int use(struct mxk_node *n, struct net_device *dev)
 	unsigned int noio = memalloc_noio_save();
 	int rc = n->raw ? mxk_raw_attach(n, dev) : mxk_udp_bind(n, dev->ifindex);
 
+	if (!rc && !n->raw) {
+		mxk_group_leave(n, n->ifindex);
+		mxk_group_join(n, dev);
+	}
 	memalloc_noio_restore(noio);
 	return rc;
 }
@@ -48,6 +52,8 @@ static void went(struct mxk_node *n, struct net_device *dev)
 	WRITE_ONCE(n->ifindex, -1);
 	if (n->raw)
 		mxk_raw_detach(n);
+	else
+		mxk_group_leave(n, dev->ifindex);
 	pr_warn("network interface %s is gone; requests wait until it is back\n", dev->name);
 }
 

@@ -405,13 +405,13 @@ EXPORT_SYMBOL_GPL(mxk_init_error);
 
 void mxk_start(struct mxk_node *n)
 {
-	static const struct mx_addr everybody = {
+	struct mx_addr everybody = {
 		.fam = MX_FAM_ETH, .a = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
 	};
 	mx_ns now;
 
 	/* If there is no memory for it, servers are found by their addresses. */
-	if (n->raw && n->serve)
+	if (n->serve && (n->raw || mxk_group_begin(n, &everybody)))
 		mx_ep_add_announce_addr(n->ep, &everybody);
 	now = mxk_enter(n);
 	n->starting = false;

@@ -104,12 +104,14 @@ static u32 sum_len(const struct sk_buff *skb, const struct mxk_send *s)
 static void send4(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send *s)
 {
 	struct rtable *rt = skb_rtable(skb);
-	u8 ttl = ip4_dst_hoplimit(&rt->dst);
 	struct sk_buff *f;
 	__be32 from, to;
+	u8 ttl;
 
 	memcpy(&from, s->from, 4);
 	memcpy(&to, s->to, 4);
+	/* Announcements stay in their network. */
+	ttl = ipv4_is_multicast(to) ? 1 : ip4_dst_hoplimit(&rt->dst);
 	/* iptunnel_xmit() takes the reference over. */
 	skb->_skb_refdst = 0;
 	put_udp(skb, port_of(n->sock4), s->port,
@@ -123,12 +125,13 @@ static void send4(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send
 static void send6(struct mxk_node *n, struct sk_buff *skb, const struct mxk_send *s)
 {
 	struct dst_entry *dst = skb_dst(skb);
-	u8 hops = ip6_dst_hoplimit(dst);
 	struct in6_addr from, to;
 	struct sk_buff *f;
+	u8 hops;
 
 	memcpy(&from, s->from, 16);
 	memcpy(&to, s->to, 16);
+	hops = ipv6_addr_is_multicast(&to) ? 1 : ip6_dst_hoplimit(dst);
 	put_udp(skb, port_of(n->sock6), s->port,
 		csum_ipv6_magic(&from, &to, sum_len(skb, s), IPPROTO_UDP, 0));
 	skb_walk_frags(skb, f)
