@@ -5,6 +5,7 @@
  *
  *	node.c	drives: takes the lock, packs, drops it, sends
  *	heads.c	where the heads of what is sent lie
+ *	blocks.c	control memory of more than a page
  *	skb.c	makes skbs of what the core hands out, datagrams of skbs that came
  *	udp.c	UDP over IPv4 and IPv6: sockets, sending, receiving
  *	gro.c	joins datagrams that came together, for one way through IP
@@ -172,6 +173,13 @@ bool mxk_put_off(struct mxk_node *n, struct sk_buff *skb);
 bool mxk_rx_begin(struct mxk_node *n, mx_ns *now);
 /* Packs what the endpoint has to send by now, if it may and can; the lock is kept. */
 void mxk_pack_all(struct mxk_node *n, mx_ns now);
+
+/* ---- blocks.c ---- */
+void mxk_blocks_init(struct mxk_node *n);
+void mxk_blocks_exit(struct mxk_node *n);	/* after mxk_stop(); sleeps */
+/* @size bytes, more than a page, zeroed; kvfree() gives them back. NULL: none is at hand, and
+ * there may be if it is asked for again. Under the lock. */
+void *mxk_block_take(struct mxk_node *n, size_t size);
 
 /* ---- port.c, pages.c ---- */
 void mxk_port_init(struct mxk_node *n);

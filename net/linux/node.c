@@ -337,6 +337,7 @@ int mxk_init(struct mxk_node *n, const struct mxk_conf *c)
 	hrtimer_init(&n->timer, CLOCK_BOOTTIME, HRTIMER_MODE_ABS_SOFT);
 	n->timer.function = timer_fn;
 	mxk_port_init(n);
+	mxk_blocks_init(n);
 	rc = -ENOMEM;
 	n->rx_buf = vmalloc(MX_DGRAM_MAX);
 	if (!n->rx_buf)
@@ -452,6 +453,7 @@ void mxk_exit(struct mxk_node *n)
 {
 	mxk_pages_exit(n);
 	mxk_routes_exit(n);
+	mxk_blocks_exit(n);
 	mxk_heads_exit(n);
 	vfree(n->rx_buf);
 	uncount_node();

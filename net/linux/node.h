@@ -77,6 +77,15 @@ struct mxk_pages {
 	bool stopping;			/* set once, under node->lock */
 };
 
+/* Control memory of more than a page: see blocks.c. */
+#define MXK_BLOCK_SIZES	9u		/* 8 KiB to 2 MiB, with pages of 4 KiB */
+struct mxk_blocks {
+	struct list_head free[MXK_BLOCK_SIZES];	/* node->lock */
+	u32 nfree[MXK_BLOCK_SIZES];		/* node->lock */
+	u32 wanted;				/* bits: the sizes that were lacking once; node->lock */
+	struct work_struct refill;
+};
+
 /* See heads.c. */
 struct mxk_heads {
 	struct page **page;
@@ -102,6 +111,7 @@ struct mxk_node {
 	bool serve;
 	bool keyed;			/* every session is sealed */
 	struct mxk_pages pages;
+	struct mxk_blocks blocks;
 
 	struct hrtimer timer;
 	u64 armed;			/* when it fires, MX_NEVER: not armed. Under lock */

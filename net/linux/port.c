@@ -13,16 +13,20 @@
  * Control memory is asked for at set-up, when it may sleep, and from control
  * messages in softirq, when it may not and may fail; never for a block request. But a
  * client without a session writes no page: what a session needs, a page at most, it may
- * take from the reserves if it swaps.
+ * take from the reserves if it swaps; and what is larger need not be had in one piece.
  */
 static void *port_alloc(void *ctx, size_t size)
 {
 	struct mxk_node *n = ctx;
+	void *p;
 
 	if (n->starting)
 		return kvzalloc(size, GFP_KERNEL);
-	return kzalloc(size, GFP_ATOMIC | __GFP_NOWARN |
-		       (n->memalloc && size <= PAGE_SIZE ? __GFP_MEMALLOC : __GFP_NOMEMALLOC));
+	p = kzalloc(size, GFP_ATOMIC | __GFP_NOWARN |
+		    (n->memalloc && size <= PAGE_SIZE ? __GFP_MEMALLOC : __GFP_NOMEMALLOC));
+	if (!p && size > PAGE_SIZE)
+		p = mxk_block_take(n, size);
+	return p;
 }
 
 static void port_free(void *ctx, void *p, size_t size)

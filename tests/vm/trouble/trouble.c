@@ -5,6 +5,7 @@
  *
  *	modprobe memx-trouble what=leak|free|bounds|locks|sleep|timer
  *	modprobe memx-trouble what=hog ms=1000
+ *	modprobe memx-trouble what=shatter	until it is unloaded
  */
 #define pr_fmt(fmt) "memx-trouble: " fmt
 #include <linux/delay.h>
@@ -119,13 +120,45 @@ static void hog(void)
 	pr_info("had %lu pages for %u ms\n", n, ms);
 }
 
+static LIST_HEAD(kept);
+
+static void let_go(void)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &kept, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+	}
+}
+
+/* Of all memory that is free every other two pages are kept, so that no more than two are
+ * to be had that lie beside each other. (With single ones a machine cannot fork.) */
+static void shatter(void)
+{
+	struct page *page, *next;
+	unsigned long had = 0, left = 0;
+
+	while ((page = alloc_page(GFP_ATOMIC | __GFP_NOWARN))) {
+		list_add(&page->lru, &kept);
+		had++;
+	}
+	list_for_each_entry_safe(page, next, &kept, lru)
+		if (page_to_pfn(page) & 2) {
+			list_del(&page->lru);
+			__free_page(page);
+			left++;
+		}
+	pr_info("kept %lu of %lu pages\n", had - left, had);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
 } all[] = {
 	{ "leak", leak }, { "free", use_freed }, { "bounds", out_of_bounds },
 	{ "locks", both_orders }, { "sleep", sleep_in_lock }, { "timer", init_armed_timer },
-	{ "hog", hog },
+	{ "hog", hog }, { "shatter", shatter },
 };
 
 static int __init trouble_init(void)
@@ -141,6 +174,7 @@ static int __init trouble_init(void)
 
 static void __exit trouble_exit(void)
 {
+	let_go();
 }
 
 module_init(trouble_init);
