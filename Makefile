@@ -47,6 +47,7 @@ help:
 #: make check      everything a change must pass; make check-quick: the part under 2 minutes
 #: make check-long what does not fit: QEMU 10.0's tests, long simulations, long fuzzing (SEEDS=a-b TIME=s)
 #: make check-vm-long       every case of tests/vm, in full; check-debug-kernel: small, on a kernel with checkers
+#:                          (PART=2/4: the second of four parts, for whoever has no day)
 #: make sim SEED=n | SEEDS=a-b   replay one simulated cluster life with its trace; run a range
 #: make fuzz TIME=s              every decoder's fuzzer for that long
 #: make bench      measurements beside NBD and the bare exchange
@@ -174,9 +175,9 @@ given = $(if $(filter command environment,$(firstword $(origin $1))),$($1))
 check-long: deps-build deps-test
 	@SEEDS="$(call given,SEEDS)" TIME="$(call given,TIME)" tests/check long
 check-vm-long: deps-build deps-test all
-	@VM_SUITE=long tests/vm/suite
+	@VM_SUITE=long PART="$(PART)" tests/vm/suite
 check-debug-kernel: deps-build deps-test all
-	@VM_SUITE=debug tests/vm/suite
+	@VM_SUITE=debug PART="$(PART)" tests/vm/suite
 bench: deps-build deps-bench all qemu-module $(B)/sim
 	@tests/bench/run
 bench-vm: deps-build deps-bench-vm all
