@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Inside a claim: shared by claim.c (life, finding), claim_take.c (prepare,
- * accept, lease), claim_edit.c (descriptor edits, holder changes),
- * claim_bits.c, claim_read.c, claim_fill.c (allocation bitmap), claim_create.c,
+ * accept), claim_lease.c (while it is held), claim_edit.c (descriptor edits,
+ * holder changes), claim_bits.c, claim_read.c, claim_fill.c (allocation bitmap), claim_create.c,
  * claim_recover.c and claim_dead.c (is what was found long deleted?).
  */
 #ifndef MEMX_CORE_CLAIM_INT_H
@@ -202,12 +202,17 @@ void claim_note_hstate(struct mx_claim *c, const u8 *body, u32 len);	/* into tmp
 void claim_slot_refused(struct claim_slot *s, enum mx_status st, const u8 *body, u32 len);
 /* claim_take.c */
 void claim_take_tick(struct mx_claim *c, mx_ns now);
-void claim_held_tick(struct mx_claim *c, mx_ns now);
-void claim_lost(struct mx_claim *c, mx_ns now);
+void claim_prepare_start(struct mx_claim *c, mx_ns now);
+void claim_prepare_later(struct mx_claim *c, mx_ns now);
+bool claim_slot_gone(const struct claim_slot *s);	/* what it held it has no more */
+bool claim_slot_against(const struct claim_slot *s);	/* gone, or promised to another */
 void claim_votes_cancel(struct mx_claim *c);
 void claim_accept_round(struct mx_claim *c, u32 lease_ms, mx_ns now);
 void claim_accept_push(struct mx_claim *c, mx_ns now);
 bool claim_voted(const struct claim_slot *s);
+/* claim_lease.c */
+void claim_held_tick(struct mx_claim *c, mx_ns now);
+void claim_lost(struct mx_claim *c, mx_ns now);
 /* claim_edit.c */
 void claim_edit_tick(struct mx_claim *c, mx_ns now);
 bool claim_edit_ready(const struct mx_claim *c);
