@@ -27,10 +27,10 @@
 /*
  * Frames for one address make one skb on their way to the device, the first with the
  * others in its list (segmentation offload): one way through the queueing discipline,
- * and one kick of the device. It has a type of offload that no device has, so that it
- * is always taken apart there, here.
+ * and one kick of the device. Beside that of a list it has a type of offload that no
+ * device has, so that it is always taken apart there, here.
  */
-#define JOINED		SKB_GSO_TUNNEL_REMCSUM
+#define JOINED		(SKB_GSO_FRAGLIST | SKB_GSO_TUNNEL_REMCSUM)
 
 static struct sk_buff *take_apart(struct sk_buff *skb, netdev_features_t features)
 {
