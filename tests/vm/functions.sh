@@ -55,9 +55,10 @@ net_up() {
 	ip link set eth0 up mtu "$vm_mtu" && ip addr add "10.77.0.$vm_index/24" brd + dev eth0
 }
 
-# What the checkers and the kernel itself print when something is wrong.
+# What the checkers and the kernel itself print when something is wrong. (That ODEBUG is out
+# of memory is no wonder where memory is to be used up.)
 complaints='WARNING:|BUG:|BUG |Oops|Call Trace|KASAN|hung_task|blocked for more than|possible .* detected'
-complaints="$complaints|suspicious RCU|inconsistent lock|ODEBUG|Bad page|corruption|refcount_t"
+complaints="$complaints|suspicious RCU|inconsistent lock|ODEBUG: [a-z]|Bad page|corruption|refcount_t"
 complaints="$complaints|NETDEV WATCHDOG|soft lockup|detected stall|self-detected|protection fault"
 
 # complains LOG: prints the lines of a kernel log that say so; false if there are none.
