@@ -106,7 +106,7 @@ obey() {
 on() {
 	on_tries=0
 	while :; do
-		on_out=$(echo "$2" | nc -w 60 "$(address "$1")" 9902 2>/dev/null) || :
+		on_out=$(echo "$2" | nc -w 300 "$(address "$1")" 9902 2>/dev/null) || :
 		case $on_out in
 		*"status 0") echo "$on_out" | sed '$d'; return 0 ;;
 		*"status "*) fail "guest $1: $2: $(echo "$on_out" | tail -n 5 | tr '\n' ' ')" ;;
