@@ -419,6 +419,12 @@ struct mx_store *mx_server_store(struct mx_server *s)
 	return s->store;
 }
 
+void mx_server_set_ceiling(struct mx_server *s, u64 bytes)
+{
+	mx_store_set_ceiling(s->store, bytes);
+	announce(s);
+}
+
 void mx_server_set_load(struct mx_server *s, u32 load)
 {
 	s->load = mx_min_u32(load, 1000);

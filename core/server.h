@@ -26,6 +26,8 @@ struct mx_server *mx_server_new(const struct mx_port *port, const struct mx_serv
 void mx_server_free(struct mx_server *s);
 struct mx_ep *mx_server_ep(struct mx_server *s);	/* drive this: rx, step, tx, deadline */
 struct mx_store *mx_server_store(struct mx_server *s);
+/* As mx_store_set_ceiling(); who asks from now on is told of the room there is. */
+void mx_server_set_ceiling(struct mx_server *s, u64 bytes);
 /* Load figure 0..1000 as the surrounding measures it; announced. */
 void mx_server_set_load(struct mx_server *s, u32 load);
 /* Asked to stop: takes no new extents, announces LEAVING; what it holds it serves. */

@@ -138,7 +138,7 @@ static void look(struct server *s)
 	ceiling = ceiling_now(s, used, available + ((u64)s->node.pages.nfree << PAGE_SHIFT));
 	tell = worth_telling(s, ceiling, used);
 	if (tell)
-		mx_store_set_ceiling(store, ceiling);
+		mx_server_set_ceiling(s->core, ceiling);
 	tell_stats(s, available);
 	measure_load(s, now);
 	mxk_leave(&s->node, now);

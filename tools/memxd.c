@@ -317,7 +317,7 @@ static void watch_floor(struct daemon *d)
 				      (ceiling > d->ceiling ? ceiling - d->ceiling :
 				       d->ceiling - ceiling) < d->opt.memory / 64))
 		return;
-	mx_store_set_ceiling(mx_server_store(d->server), ceiling);
+	mx_server_set_ceiling(d->server, ceiling);
 	d->ceiling = ceiling;
 	mxp_size_str(ceiling, c);
 	if (ceiling < d->opt.memory && !d->short_of_memory) {

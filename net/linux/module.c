@@ -23,8 +23,8 @@ EXPORT_SYMBOL_GPL(mx_server_only_copies);
 EXPORT_SYMBOL_GPL(mx_server_leave);
 EXPORT_SYMBOL_GPL(mx_server_stats);
 EXPORT_SYMBOL_GPL(mx_server_set_extra);
+EXPORT_SYMBOL_GPL(mx_server_set_ceiling);
 EXPORT_SYMBOL_GPL(mx_server_set_load);
-EXPORT_SYMBOL_GPL(mx_store_set_ceiling);
 EXPORT_SYMBOL_GPL(mx_store_stats);
 
 EXPORT_SYMBOL_GPL(mx_client_new);

@@ -297,7 +297,7 @@ static void server_step(u32 what, u32 i)
 		break;
 	default:
 		if (n->server)
-			mx_store_set_ceiling(mx_server_store(n->server), (u64)(i >> 2) << 17);
+			mx_server_set_ceiling(n->server, (u64)(i >> 2) << 17);
 	}
 }
 

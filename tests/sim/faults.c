@@ -264,7 +264,7 @@ static void squeeze(struct life *l, struct sim_node *n)
 	if (!n->up || n->role != SIM_SERVER)
 		return;
 	TR(&l->w, "%s: ceiling %llu KiB", n->name, (unsigned long long)(to >> 10));
-	mx_store_set_ceiling(mx_server_store(n->srv), to);
+	mx_server_set_ceiling(n->srv, to);
 	node_pump(n);
 }
 
@@ -359,7 +359,7 @@ void faults_heal(struct life *l)
 
 		n->alloc_fail_ppm = 0;
 		if (n->up && n->role == SIM_SERVER)
-			mx_store_set_ceiling(mx_server_store(n->srv), l->cf.ceiling);
+			mx_server_set_ceiling(n->srv, l->cf.ceiling);
 		if (!n->up && n->role == SIM_SERVER)
 			life_start_server(l, i);
 		else if (!n->up)

@@ -361,6 +361,20 @@ static void stats__are_lines_of_key_and_value(void **state)
 	w_free(w);
 }
 
+static void ceiling__who_asks_is_told_at_once(void **state)
+{
+	struct world *w = up(1, 0);
+	const struct mx_ep *ep = mx_server_ep(w->srv[1]);
+
+	mx_server_set_ceiling(w->srv[1], 16 << 20);
+	assert_int_equal(ep->self.capacity, 16 << 20);
+	assert_true(ep->self.free < 16 << 20);
+	mx_server_set_ceiling(w->srv[1], 64 << 20);
+	assert_int_equal(ep->self.capacity, 64 << 20);
+	assert_true(ep->self.free > 32 << 20);
+	w_free(w);
+}
+
 /* On a full server pages are replaced, clients come, volumes are opened and deleted. */
 static void full__can_still_be_talked_to(void **state)
 {
@@ -561,6 +575,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(extents__listed_in_pages_dropped_committed),
 		cmocka_unit_test(drop_volume__frees_all_and_is_not_sealed_again),
 		cmocka_unit_test(stats__are_lines_of_key_and_value),
+		cmocka_unit_test(ceiling__who_asks_is_told_at_once),
 		cmocka_unit_test(full__can_still_be_talked_to),
 		cmocka_unit_test(share__of_a_whole_server),
 		cmocka_unit_test(keys__a_volume_key_opens_that_volume_alone),

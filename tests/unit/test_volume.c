@@ -412,7 +412,7 @@ static u64 squeeze(struct three *t, int i, u64 less)
 {
 	u64 ceiling = used(t, i) - less;
 
-	mx_store_set_ceiling(mx_server_store(t->c.n[i].server), ceiling);
+	mx_server_set_ceiling(t->c.n[i].server, ceiling);
 	return ceiling;
 }
 
@@ -469,14 +469,14 @@ static void shedding(void **state)
 		mark_all(&t, 48, p, 1 + p * 64);
 	check_all(&t);
 	/* One has: both others give to it. */
-	mx_store_set_ceiling(mx_server_store(t.c.n[2].server), 64 << 20);
+	mx_server_set_ceiling(t.c.n[2].server, 64 << 20);
 	cl_for(&t.c, 30 * MX_SEC);
 	for (int i = 0; i < 2; i++)
 		assert_true(used(&t, i) <= mx_store_stats(mx_server_store(t.c.n[i].server))->ceiling);
 	check_all(&t);
 	/* Without an owner all stays where it is; the next one moves it. */
 	cl_close(&t.c, &t.v);
-	mx_store_set_ceiling(mx_server_store(t.c.n[0].server), 64 << 20);
+	mx_server_set_ceiling(t.c.n[0].server, 64 << 20);
 	ceiling = squeeze(&t, 2, 300 << 10);
 	cl_for(&t.c, 10 * MX_SEC);
 	assert_true(used(&t, 2) > ceiling);
