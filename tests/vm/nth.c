@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The Nth allocation that one command makes in the kernel fails (a debug kernel's fault
- * injection, Documentation/fault-injection). Which allocations count is said by the
- * filters of failslab and fail_page_alloc in debugfs.
+ * injection, Documentation/fault-injection). All count that the task makes: the filters
+ * of failslab and fail_page_alloc are not asked in 6.1.
  *
  *	nth N insmod FILE [PARAMETER...]	loads a module, trying once, unlike busybox
  *	nth N run COMMAND [ARGUMENT...]		those of the program's first task
@@ -26,13 +26,15 @@ static void die(const char *what)
 	exit(2);
 }
 
+/* Opened once: to open it again would be an allocation that can be the Nth. */
 static void arm(const char *n)
 {
-	int fd = open(FAIL_NTH, O_RDWR);
+	static int fd = -1;
 
+	if (fd < 0)
+		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || write(fd, n, strlen(n)) < 0)
 		die(FAIL_NTH);
-	close(fd);
 }
 
 static void join(char *to, size_t size, char **word)
