@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The Nth allocation that one command makes in the kernel fails (a debug kernel's fault
- * injection, Documentation/fault-injection). All count that the task makes: the filters
- * of failslab and fail_page_alloc are not asked in 6.1.
+ * injection, Documentation/fault-injection). Which allocations count is said by the
+ * filters of failslab and fail_page_alloc in debugfs.
  *
  *	nth N insmod FILE [PARAMETER...]	loads a module, trying once, unlike busybox
  *	nth N run COMMAND [ARGUMENT...]		those of the program's first task
