@@ -12,6 +12,11 @@
 #define MID_BYTES	(MX_MID * sizeof(struct mx_ent *))
 MX_BUILD_ASSERT(LEAF_BYTES == 4096);
 
+static void *map_alloc(const struct mx_port *port, size_t size)
+{
+	return port->alloc_map ? port->alloc_map(port->ctx, size) : port->alloc(port->ctx, size);
+}
+
 static u32 leaves(u32 nents)
 {
 	return (nents + MX_LEAF - 1) >> MX_LEAF_SHIFT;
@@ -33,7 +38,7 @@ static void cut_leaves(struct mx_map *m, const struct mx_port *port, u32 from, u
 
 static bool grow_root(struct mx_map *m, const struct mx_port *port, u32 want)
 {
-	struct mx_ent ***mid = port->alloc(port->ctx, want * sizeof *mid);
+	struct mx_ent ***mid = map_alloc(port, want * sizeof *mid);
 
 	if (!mid)
 		return false;
@@ -57,7 +62,7 @@ static bool grow_mids(struct mx_map *m, const struct mx_port *port, u32 nleaf)
 	for (u32 i = 0; i < want; i++) {
 		if (m->mid[i])
 			continue;
-		m->mid[i] = port->alloc(port->ctx, MID_BYTES);
+		m->mid[i] = map_alloc(port, MID_BYTES);
 		if (!m->mid[i])
 			return false;
 		m->bytes += MID_BYTES;
@@ -74,7 +79,7 @@ bool mx_map_resize(struct mx_map *m, const struct mx_port *port, u32 nents)
 	if (!grow_mids(m, port, want))
 		return false;
 	for (u32 i = have; i < want; i++) {
-		*leaf_at(m, i) = port->alloc(port->ctx, LEAF_BYTES);
+		*leaf_at(m, i) = map_alloc(port, LEAF_BYTES);
 		if (!*leaf_at(m, i)) {
 			cut_leaves(m, port, have, i);
 			return false;

@@ -191,6 +191,9 @@ struct mx_port {
 	 * peer is set up and from control messages, never from the path of a
 	 * block request. May fail (NULL). alloc zeroes. @size is told to free. */
 	void *(*alloc)(void *ctx, size_t size);
+	/* The same for a volume's page map, of which there can be much: not out of what is
+	 * kept for emergencies. NULL: alloc does. */
+	void *(*alloc_map)(void *ctx, size_t size);
 	void (*free)(void *ctx, void *p, size_t size);
 
 	/* Fills with random bytes (cryptographic outside the simulator). */

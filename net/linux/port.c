@@ -29,6 +29,20 @@ static void *port_alloc(void *ctx, size_t size)
 	return p;
 }
 
+/* Much of it, and it stays: nothing is taken that interrupts or emergencies may need. */
+static void *port_alloc_map(void *ctx, size_t size)
+{
+	struct mxk_node *n = ctx;
+	void *p;
+
+	if (n->starting)
+		return kvzalloc(size, GFP_KERNEL);
+	p = kzalloc(size, GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC);
+	if (!p && size > PAGE_SIZE)
+		p = mxk_block_take(n, size);
+	return p;
+}
+
 static void port_free(void *ctx, void *p, size_t size)
 {
 	kvfree(p);
@@ -65,6 +79,7 @@ void mxk_port_init(struct mxk_node *n)
 {
 	n->port = (struct mx_port){
 		.ctx = n, .clock_stops = clock_stops(), .alloc = port_alloc,
+		.alloc_map = port_alloc_map,
 		.free = port_free, .random = port_random, .log = port_log,
 	};
 }
