@@ -3,18 +3,34 @@
  * Control memory of more than a page, for the softirq: on a machine whose free memory is
  * in pieces the page allocator has none, for as long as nobody waits for it. So from the
  * first time that a size was lacking, a work item keeps some of that size at hand, of
- * whatever pages there are (vmalloc). What was asked for in vain is asked for again: of the
- * core's users of such memory all do (bodies of calls and tables by repeats of what they
- * answer, a store's bookkeeping by BUSY).
+ * whatever pages there are (vmalloc). What was asked for in vain is asked for again: bodies
+ * of calls and tables by repeats of what they answer, a store's bookkeeping by BUSY. (Not the
+ * root of the map of a volume of more than 64 TiB: its attaching then fails.)
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 #include "net/linux/carrier.h"
 
 #define KEPT_BYTES	(128u * 1024)	/* of each size, but one at least */
 #define KEPT_MOST	8u
+
+/* WQ_MEM_RECLAIM: swapped pages may wait for it. */
+static struct workqueue_struct *wq;
+
+int mxk_blocks_begin(void)
+{
+	wq = alloc_workqueue("memx_blocks", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	return wq ? 0 : -ENOMEM;
+}
+
+void mxk_blocks_end(void)
+{
+	destroy_workqueue(wq);
+}
 
 static u32 size_of(u32 i)
 {
@@ -47,7 +63,8 @@ static void refill(struct work_struct *w)
 	u32 i;
 
 	while ((i = lacking(n)) < MXK_BLOCK_SIZES) {
-		struct list_head *p = kvzalloc(size_of(i), GFP_KERNEL | __GFP_NOWARN);
+		struct list_head *p = __vmalloc(size_of(i), GFP_KERNEL | __GFP_ZERO |
+						__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 
 		if (!p)
 			break;		/* begins again when it is asked for again */
@@ -68,12 +85,15 @@ void *mxk_block_take(struct mxk_node *n, size_t size)
 	if (i >= MXK_BLOCK_SIZES || n->stopping)
 		return NULL;
 	b->wanted |= BIT(i);
-	queue_work(system_unbound_wq, &b->refill);
+	queue_work(wq, &b->refill);
 	if (!b->nfree[i])
 		return NULL;
 	p = b->free[i].next;
 	list_del(p);
 	b->nfree[i]--;
+	/* A table that grows wants another size the next time. */
+	if (size_of(i) > KEPT_BYTES / 2)
+		b->wanted &= ~BIT(i);
 	memset(p, 0, sizeof(*p));	/* the rest is zero */
 	return p;
 }

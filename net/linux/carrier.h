@@ -115,10 +115,12 @@ int mxk_udp_bind(struct mxk_node *n, int ifindex);
 /* As mxk_raw_take(). */
 void mxk_udp_take(struct mxk_node *n, struct sk_buff *skb);
 
-/* ---- group.c; all of them for UDP and sleep ---- */
+/* ---- group.c; all of them for UDP; but for mxk_group_choose() they sleep ---- */
 /* A server with an interface of its choice hears others from now on. False: nobody can be
  * told of it there; else *@to is where it is announced. */
 bool mxk_group_begin(struct mxk_node *n, struct mx_addr *to);
+/* What goes to the group goes by IPv6 while the interface has no IPv4 address. Any context. */
+void mxk_group_choose(const struct mxk_node *n, struct mx_addr *to);
 /* It is @dev from now on, and no longer @ifindex; harmless if it was not. Under RTNL. */
 void mxk_group_join(struct mxk_node *n, struct net_device *dev);
 void mxk_group_leave(struct mxk_node *n, int ifindex);
@@ -175,6 +177,8 @@ bool mxk_rx_begin(struct mxk_node *n, mx_ns *now);
 void mxk_pack_all(struct mxk_node *n, mx_ns now);
 
 /* ---- blocks.c ---- */
+int mxk_blocks_begin(void);		/* once for the module; -ENOMEM; end sleeps */
+void mxk_blocks_end(void);
 void mxk_blocks_init(struct mxk_node *n);
 void mxk_blocks_exit(struct mxk_node *n);	/* after mxk_stop(); sleeps */
 /* @size bytes, more than a page, zeroed; kvfree() gives them back. NULL: none is at hand, and

@@ -101,15 +101,24 @@ int mxk_node_init(void)
 	go_on_wq = alloc_workqueue("memx_fpu", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!go_on_wq)
 		return -ENOMEM;
+	rc = mxk_blocks_begin();
+	if (rc)
+		goto err_blocks;
 	rc = register_pm_notifier(&pm_events);
 	if (rc)
-		destroy_workqueue(go_on_wq);
+		goto err_pm;
+	return 0;
+err_pm:
+	mxk_blocks_end();
+err_blocks:
+	destroy_workqueue(go_on_wq);
 	return rc;
 }
 
 void mxk_node_exit(void)
 {
 	unregister_pm_notifier(&pm_events);
+	mxk_blocks_end();
 	destroy_workqueue(go_on_wq);
 }
 
@@ -411,7 +420,6 @@ void mxk_start(struct mxk_node *n)
 	};
 	mx_ns now;
 
-	/* If there is no memory for it, servers are found by their addresses. */
 	if (n->serve && (n->raw || mxk_group_begin(n, &everybody)))
 		mx_ep_add_announce_addr(n->ep, &everybody);
 	now = mxk_enter(n);
