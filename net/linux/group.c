@@ -86,35 +86,47 @@ void mxk_group_leave(struct mxk_node *n, int ifindex)
 	release_sock(n->sock6->sk);
 }
 
-static bool has_ip4(struct net_device *dev)
+static bool has_ip4(const struct mxk_node *n)
 {
-	struct in_device *in = __in_dev_get_rtnl(dev);
+	struct net_device *dev;
+	struct in_device *in;
+	bool has;
 
-	return in && rtnl_dereference(in->ifa_list);
+	rcu_read_lock();
+	dev = dev_get_by_index_rcu(n->net, READ_ONCE(n->ifindex));
+	in = dev ? __in_dev_get_rcu(dev) : NULL;
+	has = in && rcu_access_pointer(in->ifa_list);
+	rcu_read_unlock();
+	return has;
+}
+
+void mxk_group_choose(const struct mxk_node *n, struct mx_addr *to)
+{
+	__be32 a;
+
+	memcpy(&a, to->a, 4);
+	if (to->fam != MX_FAM_IP4 || !ipv4_is_multicast(a) || !n->sock6 || has_ip4(n))
+		return;
+	to->fam = MX_FAM_IP6;
+	group6(to->a);
 }
 
 bool mxk_group_begin(struct mxk_node *n, struct mx_addr *to)
 {
 	struct net_device *dev;
 	struct ip_mreqn m;
+	bool can;
 
-	memset(to, 0, sizeof(*to));
-	to->port = MX_UDP_PORT;
+	if (!*n->ifname)
+		return false;
 	rtnl_lock();
 	dev = __dev_get_by_index(n->net, n->ifindex);
-	if (!dev || !(dev->flags & IFF_MULTICAST)) {
-		rtnl_unlock();
-		return false;
-	}
-	mxk_group_join(n, dev);
-	if (has_ip4(dev) || !n->sock6) {
-		group4(&m, 0);
-		to->fam = MX_FAM_IP4;
-		memcpy(to->a, &m.imr_multiaddr, 4);
-	} else {
-		to->fam = MX_FAM_IP6;
-		group6(to->a);
-	}
+	can = !dev || dev->flags & IFF_MULTICAST;
+	if (dev)
+		mxk_group_join(n, dev);
 	rtnl_unlock();
-	return true;
+	group4(&m, 0);
+	*to = (struct mx_addr){ .fam = MX_FAM_IP4, .port = MX_UDP_PORT };
+	memcpy(to->a, &m.imr_multiaddr, 4);
+	return can;
 }

@@ -295,6 +295,8 @@ void mxk_pack(struct mxk_node *n)
 	bool raw = tx->to.fam == MX_FAM_ETH;
 	struct sk_buff *before = gso ? skb_peek_tail(&n->out) : NULL, *skb;
 
+	if (n->serve && !raw && !mxk_is_session(tx->hdr))
+		mxk_group_choose(n, &n->tx.to);
 	if (before && !same_way(before, tx))
 		before = NULL;
 	if (before && !raw && !mxk_send_cb(before)->list) {
