@@ -6,7 +6,8 @@
 #   debian_tree NAME DIR     makes the root of guest NAME in DIR
 #
 # A case says debian="NAME...", debian_packages (Debian's packages in these roots) and
-# own_debs (packages of this tree, installed by dpkg as a user would), and has a function
+# own_debs (packages of this tree, built for that release and installed by dpkg as a user
+# would; what they depend on is there), and has a function
 # setup_NAME ROOT, run here, that writes what an administrator would. The kernel's and
 # MemX's modules are those of the other guests, the latter where DKMS puts them. In the
 # guest tests/vm/debian-role plays role_NAME once all is up; then the machine is switched
@@ -15,17 +16,33 @@
 
 debian_base="systemd-sysv udev kmod iproute2"
 
-# Packages of this tree for this machine's release: paths.
+# The release that the kernel is of.
+debian_suite() {
+	[ "$kernel" = debug ] && vm_suite 6.1 || vm_suite "$kernel"
+}
+
+# Packages of this tree for that release: paths.
 debian_own() {
-	local deb
-	"$top/tools/build-deb" | while read -r deb; do
+	local deb suite release
+	suite=$(debian_suite)
+	release="--release $suite"
+	[ "$suite" != "$(. /etc/os-release && echo "$VERSION_CODENAME")" ] || release=
+	# shellcheck disable=SC2086
+	"$top/tools/build-deb" $release | while read -r deb; do
 		case " $own_debs " in
 		*" $(dpkg-deb -f "$top/$deb" Package) "*) echo "$top/$deb" ;;
 		esac
 	done
 }
 
-# What the installation needs that the root does not have is an error here.
+# Names of Debian's packages that they depend on.
+debian_depends() {
+	local deb
+	for deb in $(debian_own); do
+		dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/[(|:].*//'
+	done | sort -u
+}
+
 debian_install() {
 	local root=$1 deb
 	mkdir -p "$root/debs"
@@ -72,7 +89,7 @@ debian_role() {
 	cp "$here/functions.sh" "$root/lib/functions.sh"
 	cp "$case_file" "$root/case"
 	install -m 755 "$here/debian-role" "$root/vm/role"
-	install -m 755 "$here/debian-down" "$root/lib/systemd/system-shutdown/vm-down"
+	install -D -m 755 "$here/debian-down" "$root/usr/lib/systemd/system-shutdown/vm-down"
 	cat >"$root/etc/systemd/system/vm-role.service" <<-END
 		[Unit]
 		Description=The role of this guest
@@ -92,12 +109,12 @@ debian_role() {
 
 debian_tree() {
 	local name=$1 root=$2 suite base
-	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	suite=$(debian_suite)
 	cache=${vm_cache%/kernel}
 	# shellcheck source=tools/roots.sh
 	. "$top/tools/roots.sh"
 	# shellcheck disable=SC2086
-	base=$(root_small "$suite" $debian_base $debian_packages) || return 1
+	base=$(root_small "$suite" $debian_base $debian_packages $(debian_depends)) || return 1
 	cp -a "$base" "$root"
 	chmod 755 "$root"
 	[ -z "$own_debs" ] || debian_install "$root" || return 1
